@@ -1,0 +1,67 @@
+/// Every bound of the contract, with its unit and what passing it gets. `docs/limits.md` is the table for users.
+package enum Limits {
+    // MARK: Requests
+
+    /// A JSON body; over it 413 `body-too-large`. An offer of 64 KiB fits even if every byte is escaped as `\n`.
+    package static let bodyBytesMax = 256 * 1024
+    /// Page size of lists; above 422.
+    package static let pageItemsMax = 200
+    package static let pageItemsDefault = 50
+    package static let idempotencyKeyCharactersMax = 255
+    package static let idempotencyKept = Duration.seconds(24 * 3600)
+
+    // MARK: Values
+
+    package static let deviceLabelCharactersMax = 64
+    package static let displayNameCharactersMax = 64
+    package static let passwordCharactersMin = 8
+    package static let passwordCharactersMax = 256
+    package static let roomTitleCharactersMax = 200
+    package static let messageCharactersMax = 32_000
+    package static let metadataBytesMax = 8 * 1024
+    package static let searchCharactersMax = 200
+    package static let reasonCharactersMax = 200
+
+    // MARK: Identity
+
+    package static let accessTokenLifetime = Duration.seconds(15 * 60)
+    package static let refreshRepeatWindow = Duration.seconds(30)
+    /// A refresh token that was not used for so long is void.
+    package static let refreshTokenLifetime = Duration.seconds(30 * 24 * 3600)
+    package static let guestLifetime = Duration.seconds(24 * 3600)
+    package static let ticketOpensWithin = Duration.seconds(60)
+    package static let ticketLifetime = Duration.seconds(12 * 3600)
+    package static let roomsPerUserMax = 1000
+    package static let membersPerRoomMax = 100_000
+
+    // MARK: Streams
+
+    package static let streamsPerDeviceMax = 8
+    package static let streamsPerUserMax = 32
+    package static let pollWaitSecondsMax = 60
+    package static let pollWaitSecondsDefault = 25
+    package static let pollEventsMax = 1000
+    package static let pollEventsDefault = 100
+    /// An answer stops here with `more: true`; one event alone may exceed it.
+    package static let pollAnswerBytesMax = 1024 * 1024
+    package static let roomFiltersMax = 50
+    package static let typePatternsMax = 50
+    /// `pad=1`: what is sent first for proxies that hold small chunks back.
+    package static let paddingBytes = 2048
+
+    // MARK: Calls
+
+    package static let ringTimeoutSecondsMin = 10
+    package static let ringTimeoutSecondsMax = 300
+    package static let ringTimeoutSecondsDefault = 60
+    package static let openInvitationLifetime = Duration.seconds(3600)
+    package static let callLifetime = Duration.seconds(12 * 3600)
+    package static let joinedParticipantsMax = 8
+    package static let invitedUsersMax = 50
+    package static let sdpBytesMax = 64 * 1024
+    package static let customPayloadBytesMax = 16 * 1024
+    /// Per ordered pair and ICE generation, as in the seed (`MAX_ICE_QUEUE_SIZE`).
+    package static let heldCandidatesMax = 50
+    package static let candidatesPerGenerationMax = 200
+    package static let candidateBytesMax = 2048
+}

@@ -1,0 +1,67 @@
+/// A room as found by somebody who may do what they asked.
+package struct RoomAccess: Sendable {
+    package let room: Room
+    /// The asking user's membership, if any.
+    package let member: Member?
+    package let standing: RoomStanding
+    package let granted: Set<Permission>
+}
+
+extension StoreReader {
+    /// The one place where the permission table is enforced.
+    ///
+    /// - throws: ``Problem`` `not-found` for a room that does not exist or is private to others; `not-a-member` when
+    ///   membership is what is missing; `forbidden` when the role is.
+    package func access(_ reference: RoomReference, as user: User, to permission: Permission) throws -> RoomAccess {
+        let access = try self.access(reference, as: user)
+        guard access.granted.contains(permission) else {
+            throw access.member == nil ? Problem.notAMember : Problem(.forbidden)
+        }
+        return access
+    }
+
+    /// As above, without asking for one permission.
+    package func access(_ reference: RoomReference, as user: User) throws -> RoomAccess {
+        let found =
+            switch reference {
+            case .id(let id): try self.room(id)
+            case .name(let name): try self.room(name: name)
+            }
+        guard let room = found else { throw Problem.notFound }
+        let member = try self.member(user.id, of: room.id)
+        let standing: RoomStanding
+        if let member {
+            standing = RoomStanding(member.role)
+        } else if user.role == .admin {
+            standing = .admin
+        } else if room.visibility == .public {
+            standing = .outsider
+        } else {
+            throw Problem.notFound
+        }
+        return RoomAccess(room: room, member: member, standing: standing, granted: Permission.granted(to: standing))
+    }
+
+    /// A user who exists. Whether the asker may see them is the caller's question.
+    ///
+    /// - throws: ``Problem`` `not-found`.
+    package func user(_ reference: UserReference, as acting: User) throws -> User {
+        let found =
+            switch reference {
+            case .me: try self.user(acting.id)
+            case .id(let id): try self.user(id)
+            case .username(let name): try self.user(username: name)
+            }
+        guard let user = found, user.deletedAt == nil else { throw Problem.notFound }
+        return user
+    }
+}
+
+extension StoreWriter {
+    /// As ``StoreReader/access(_:as:to:)``, and the room must not be archived.
+    package func writableAccess(_ reference: RoomReference, as user: User, to permission: Permission) throws -> RoomAccess {
+        let access = try self.access(reference, as: user, to: permission)
+        guard !access.room.isArchived else { throw Problem(.roomArchived) }
+        return access
+    }
+}

@@ -1,0 +1,45 @@
+/// Who does something, from which device, and when. Handed to every operation: Core reads no clock and no random source.
+package struct Acting: Sendable {
+    package let user: User
+    package let device: DeviceID
+    package let now: Timestamp
+    package let ids: IDSource
+
+    package init(user: User, device: DeviceID, now: Timestamp, ids: IDSource) {
+        self.user = user
+        self.device = device
+        self.now = now
+        self.ids = ids
+    }
+}
+
+/// How a path names a room: its id, or a public room's unique name.
+package enum RoomReference: Hashable, Sendable {
+    case id(RoomID)
+    case name(String)
+
+    /// Any text is a reference; one that cannot exist is simply not found.
+    package init(_ segment: String) {
+        self = RoomID(segment).map { .id($0) } ?? .name(segment)
+    }
+}
+
+/// How a path names a user: the id, `@username` or `me`.
+package enum UserReference: Hashable, Sendable {
+    case id(UserID)
+    case username(String)
+    case me
+
+    /// `nil` for a text that names no user.
+    package init?(_ segment: String) {
+        if segment == "me" {
+            self = .me
+        } else if segment.hasPrefix("@") {
+            self = .username(String(segment.dropFirst()))
+        } else if let id = UserID(segment) {
+            self = .id(id)
+        } else {
+            return nil
+        }
+    }
+}

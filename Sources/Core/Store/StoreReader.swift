@@ -1,0 +1,110 @@
+/// One snapshot of the database, for the duration of a closure: rows in, rows out, no decisions.
+///
+/// Valid only inside the closure that received it, on that closure's thread. Every list is ordered as stated and
+/// cut at its `limit`; the caller asks for one more than a page to learn whether there is a next one.
+/// Any method throws the implementation's own error when the database fails; the gateway answers 500 or 503.
+package protocol StoreReader {
+    /// What the log holds in this snapshot.
+    func logBounds() throws -> LogBounds
+
+    // MARK: Identity
+
+    func user(_ id: UserID) throws -> User?
+    func user(username: String) throws -> User?
+    /// Users that share a room with `user`, or all when `user` is `nil`; deleted ones never. Ascending by id.
+    func users(sharingRoomWith user: UserID?, after: UserID?, limit: Int) throws -> [User]
+    /// Whether the two are members of a common room.
+    func shareRoom(_ user: UserID, _ other: UserID) throws -> Bool
+    /// Guests last used before `time` and not deleted; ascending by id.
+    func guests(lastUsedBefore time: Timestamp, limit: Int) throws -> [UserID]
+    func usersOnline() throws -> [UserID]
+    func session(_ id: SessionID) throws -> Session?
+    func refreshToken(hash: String) throws -> RefreshToken?
+    func streamTicket(hash: String) throws -> StreamTicket?
+
+    // MARK: Rooms and chat
+
+    func room(_ id: RoomID) throws -> Room?
+    /// Archived rooms keep their name.
+    func room(name: String) throws -> Room?
+    func roomView(_ id: RoomID, for user: UserID) throws -> RoomView?
+    /// Rooms the user is in, and public ones that are not archived; ascending by id.
+    func roomViews(visibleTo user: UserID, after: RoomID?, limit: Int) throws -> [RoomView]
+    func member(_ user: UserID, of room: RoomID) throws -> Member?
+    /// Members with their users, ascending by user id.
+    func members(of room: RoomID, after: UserID?, limit: Int) throws -> [(member: Member, user: User)]
+    func memberCount(of room: RoomID) throws -> Int
+    func ownerCount(of room: RoomID) throws -> Int
+    /// All memberships of a user, ascending by room id; what ``Visibility`` is made of.
+    func memberships(of user: UserID) throws -> [Member]
+    func message(_ id: MessageID) throws -> Message?
+    /// Messages with their authors, newest first (descending by seq), or oldest first when only `after` is given.
+    func messages(_ query: MessageQuery) throws -> [(message: Message, user: User)]
+
+    // MARK: Calls
+
+    func callRows(_ id: CallID) throws -> CallRows?
+    /// Calls of one room, newest first; each with its participants and their users.
+    func calls(in room: RoomID, state: CallState?, before: CallID?, limit: Int) throws -> [CallID]
+    /// Calls that have not ended in which the user is invited or joined; ascending by id.
+    func liveCalls(of user: UserID, in room: RoomID?) throws -> [CallID]
+    func timeline(of call: CallID) throws -> [TimelineEntry]
+
+    // MARK: The log
+
+    /// Events in `(after, through]` that `visibility` sees and `filter` lets through in `scope`, ascending by seq, at
+    /// most `limit` and at most about `bytesMax` of data (but at least one).
+    ///
+    /// `considered` is the seq up to which nothing was left out: `through` unless a limit cut the answer.
+    func events(
+        after: Int64, through: Int64, visibility: Visibility, scope: EventScope, filter: EventFilter, limit: Int,
+        bytesMax: Int
+    ) throws -> (events: [Event], considered: Int64)
+
+    // MARK: Idempotency
+
+    func idempotentAnswer(user: UserID, method: String, path: String, key: String) throws -> IdempotentAnswer?
+}
+
+/// One page of a room's history.
+package struct MessageQuery: Hashable, Sendable {
+    package var room: RoomID
+    /// Exclusive bounds by seq.
+    package var beforeSeq: Int64?
+    package var afterSeq: Int64?
+    /// Full-text: all words must occur (a trailing `*` makes the last a prefix); already checked for length. Any text is a valid search.
+    package var search: String?
+    package var user: UserID?
+    package var limit: Int
+
+    package init(
+        room: RoomID, beforeSeq: Int64? = nil, afterSeq: Int64? = nil, search: String? = nil, user: UserID? = nil,
+        limit: Int
+    ) {
+        self.room = room
+        self.beforeSeq = beforeSeq
+        self.afterSeq = afterSeq
+        self.search = search
+        self.user = user
+        self.limit = limit
+    }
+}
+
+/// The 2xx answer to a POST with an `Idempotency-Key`, as it was given the first time.
+package struct IdempotentAnswer: Hashable, Sendable {
+    /// SHA-256 of the request body, hex.
+    package var bodyHash: String
+    package var status: Int
+    /// `Location` and `Event-Cursor`, as sent.
+    package var headers: [String: String]
+    package var body: String
+    package var createdAt: Timestamp
+
+    package init(bodyHash: String, status: Int, headers: [String: String], body: String, createdAt: Timestamp) {
+        self.bodyHash = bodyHash
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.createdAt = createdAt
+    }
+}

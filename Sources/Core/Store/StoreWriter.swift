@@ -1,0 +1,63 @@
+/// One write in its own savepoint: what it did is committed whole, or, when its closure throws, not at all.
+///
+/// Reads see the write's own changes and all writes before it. Rows go in as given; decisions are the operations'
+/// (`Operations/`), uniqueness and references are also held by the database.
+package protocol StoreWriter: StoreReader {
+    /// The seq that the next appended event gets.
+    var nextSeq: Int64 { get }
+    /// The seq of the last event that this write appended; `nil` for none.
+    var lastAppendedSeq: Int64? { get }
+
+    /// Appends to the log; readers see it after the commit, in seq order. Returns its seq.
+    @discardableResult
+    func append(_ event: EventDraft) throws -> Int64
+    /// Replaces the data of the message's logged events with seq below `seq` by `data`: earlier versions are not kept.
+    func redactEvents(of message: MessageID, before seq: Int64, data: String) throws
+    /// Deletes a signal's events from the log; they are never replayed.
+    func deleteEvents(of signals: [SignalID]) throws
+    /// Deletes the signal events of a whole call from the log.
+    func deleteSignalEvents(of call: CallID) throws
+    /// Deletes events up to `seq` and remembers the bound; at most `limit` in one write. Returns how many.
+    func trimEvents(through seq: Int64, limit: Int) throws -> Int
+    /// The seq up to which retention may delete: events older than `time`, or beyond the newest `countMax`.
+    func trimBound(olderThan time: Timestamp, countMax: Int) throws -> Int64
+
+    // MARK: Identity
+
+    func insert(_ user: User) throws
+    func update(_ user: User) throws
+    func insert(_ session: Session) throws
+    func update(_ session: Session) throws
+    /// Sessions of the user that are not revoked.
+    func sessions(of user: UserID) throws -> [Session]
+    func insert(_ token: RefreshToken) throws
+    /// Forgets the tokens of a session below `generation` (one generation of spent tokens is kept to notice theft).
+    func deleteRefreshTokens(of session: SessionID, below generation: Int) throws
+    func insert(_ ticket: StreamTicket) throws
+    func update(_ ticket: StreamTicket) throws
+
+    // MARK: Rooms and chat
+
+    func insert(_ room: Room) throws
+    func update(_ room: Room) throws
+    func insert(_ member: Member) throws
+    func update(_ member: Member) throws
+    func delete(_ member: Member) throws
+    /// Also makes it searchable.
+    func insert(_ message: Message) throws
+    /// Also updates the search index; a deleted message is not found any more.
+    func update(_ message: Message) throws
+
+    // MARK: Calls
+
+    /// Inserts or updates what differs from `old` (`nil`: a new call). Descriptions, held candidates and counts that
+    /// are gone in `new` are deleted; participants and legs are never.
+    func save(_ new: CallRows, replacing old: CallRows?) throws
+    func insert(_ entry: TimelineEntry, of call: CallID) throws
+
+    // MARK: Idempotency and housekeeping
+
+    func insert(_ answer: IdempotentAnswer, user: UserID, method: String, path: String, key: String) throws
+    /// Deletes idempotent answers, tickets and refresh tokens made before the given times; at most `limit` of each.
+    func deleteExpired(answersBefore: Timestamp, ticketsBefore: Timestamp, sessionsUnusedBefore: Timestamp, limit: Int) throws
+}

@@ -1,0 +1,283 @@
+/// `ringing → connecting → active → ended`: connecting at the first offer, active at the first answer.
+package enum CallState: String, Codable, Sendable, CaseIterable { case ringing, connecting, active, ended }
+
+package enum CallEndReason: String, Codable, Sendable, CaseIterable {
+    case completed, rejected, missed, cancelled, busy, failed, lost
+    case endedByAdmin = "ended-by-admin"
+    case tooLong = "too-long"
+}
+
+package enum ParticipantState: String, Codable, Sendable, CaseIterable { case invited, joined, rejected, left, lost }
+package enum ConnectionState: String, Codable, Sendable, CaseIterable { case connected, disconnected, failed }
+package enum Transport: String, Codable, Sendable, CaseIterable { case sse, ndjson, poll, websocket, bridge }
+
+/// What a call is meant to carry.
+package struct CallMedia: Hashable, Codable, Sendable {
+    package var audio: Bool
+    package var video: Bool
+    package init(audio: Bool, video: Bool) {
+        self.audio = audio
+        self.video = video
+    }
+}
+
+/// What a participant sends at the moment.
+package struct ParticipantMedia: Hashable, Codable, Sendable {
+    package var audio: Bool
+    package var video: Bool
+    package var screen: Bool
+    package init(audio: Bool, video: Bool, screen: Bool) {
+        self.audio = audio
+        self.video = video
+        self.screen = screen
+    }
+}
+
+package struct Call: Hashable, Sendable {
+    package var id: CallID
+    package var room: RoomID
+    package var initiator: UserID
+    package var state: CallState
+    package var endReason: CallEndReason?
+    package var endedBy: UserID?
+    package var media: CallMedia
+    package var ringTimeoutSeconds: Int
+    package var createdAt: Timestamp
+    /// When it first rang somebody; `nil` for an open invitation that has invited nobody.
+    package var ringingAt: Timestamp?
+    package var answeredAt: Timestamp?
+    package var connectedAt: Timestamp?
+    package var endedAt: Timestamp?
+
+    package init(
+        id: CallID, room: RoomID, initiator: UserID, state: CallState = .ringing, endReason: CallEndReason? = nil,
+        endedBy: UserID? = nil, media: CallMedia, ringTimeoutSeconds: Int, createdAt: Timestamp,
+        ringingAt: Timestamp? = nil, answeredAt: Timestamp? = nil, connectedAt: Timestamp? = nil,
+        endedAt: Timestamp? = nil
+    ) {
+        self.id = id
+        self.room = room
+        self.initiator = initiator
+        self.state = state
+        self.endReason = endReason
+        self.endedBy = endedBy
+        self.media = media
+        self.ringTimeoutSeconds = ringTimeoutSeconds
+        self.createdAt = createdAt
+        self.ringingAt = ringingAt
+        self.answeredAt = answeredAt
+        self.connectedAt = connectedAt
+        self.endedAt = endedAt
+    }
+
+    /// From the first answer to the end, rounded to whole seconds; `nil` until it ended or if nobody answered.
+    package var durationSeconds: Int? {
+        guard let answeredAt, let endedAt else { return nil }
+        return Int((endedAt.duration(since: answeredAt).milliseconds + 500) / 1000)
+    }
+}
+
+package struct Participant: Hashable, Sendable {
+    package var call: CallID
+    package var user: UserID
+    /// The device and leg that own the place while joined, and last did afterwards; `nil` until the first joining.
+    package var device: DeviceID?
+    package var leg: LegID?
+    package var state: ParticipantState
+    package var invitedAt: Timestamp?
+    package var joinedAt: Timestamp?
+    package var leftAt: Timestamp?
+    package var media: ParticipantMedia
+    package var connection: ConnectionState?
+    package var transport: Transport?
+    /// Lets a beacon end this leg without other credentials; SHA-256, never the token.
+    package var leaveTokenHash: String?
+    /// Candidates to this participant wait until it has answered.
+    package var holdsCandidates: Bool
+
+    package init(
+        call: CallID, user: UserID, device: DeviceID? = nil, leg: LegID? = nil, state: ParticipantState,
+        invitedAt: Timestamp? = nil, joinedAt: Timestamp? = nil, leftAt: Timestamp? = nil,
+        media: ParticipantMedia = ParticipantMedia(audio: true, video: true, screen: false),
+        connection: ConnectionState? = nil, transport: Transport? = nil, leaveTokenHash: String? = nil,
+        holdsCandidates: Bool = false
+    ) {
+        self.call = call
+        self.user = user
+        self.device = device
+        self.leg = leg
+        self.state = state
+        self.invitedAt = invitedAt
+        self.joinedAt = joinedAt
+        self.leftAt = leftAt
+        self.media = media
+        self.connection = connection
+        self.transport = transport
+        self.leaveTokenHash = leaveTokenHash
+        self.holdsCandidates = holdsCandidates
+    }
+}
+
+/// One joining of a call by a device; kept for the record.
+package struct Leg: Hashable, Sendable {
+    package var id: LegID
+    package var call: CallID
+    package var user: UserID
+    package var device: DeviceID
+    package var transport: Transport?
+    package var joinedAt: Timestamp
+    package var leftAt: Timestamp?
+
+    package init(
+        id: LegID, call: CallID, user: UserID, device: DeviceID, transport: Transport?, joinedAt: Timestamp,
+        leftAt: Timestamp? = nil
+    ) {
+        self.id = id
+        self.call = call
+        self.user = user
+        self.device = device
+        self.transport = transport
+        self.joinedAt = joinedAt
+        self.leftAt = leftAt
+    }
+}
+
+package enum SignalType: String, Codable, Sendable, CaseIterable {
+    case offer, answer, candidates, reject, renegotiate, custom
+    case restartICE = "restart-ice"
+    /// The server's word: an offer was superseded by another one.
+    case superseded
+}
+
+/// The last description that one joined participant sent to another in the current generation of the pair, pending or
+/// not. What candidates are matched with and what answers are checked against. Never holds SDP, only its ufrags.
+package struct Description: Hashable, Sendable {
+    package enum Kind: String, Codable, Sendable { case offer, answer }
+    package enum State: String, Codable, Sendable {
+        /// An offer that waits for its answer.
+        case pending
+        /// An answered offer, or an answer.
+        case settled
+        /// Rejected, superseded or lapsed.
+        case void
+    }
+
+    package var signal: SignalID
+    package var call: CallID
+    package var kind: Kind
+    package var state: State
+    package var from: UserID
+    package var fromLeg: LegID
+    package var to: UserID
+    package var toLeg: LegID
+    /// The `ice-ufrag` values of the SDP; empty for an encrypted payload.
+    package var ufrags: [String]
+    /// Whether the pair had no answered offer before (legs considered).
+    package var isInitial: Bool
+    package var createdAt: Timestamp
+
+    package init(
+        signal: SignalID, call: CallID, kind: Kind, state: State, from: UserID, fromLeg: LegID, to: UserID,
+        toLeg: LegID, ufrags: [String], isInitial: Bool, createdAt: Timestamp
+    ) {
+        self.signal = signal
+        self.call = call
+        self.kind = kind
+        self.state = state
+        self.from = from
+        self.fromLeg = fromLeg
+        self.to = to
+        self.toLeg = toLeg
+        self.ufrags = ufrags
+        self.isInitial = isInitial
+        self.createdAt = createdAt
+    }
+}
+
+/// A batch of candidates that waits for its description, or for its addressee's answer.
+package struct HeldCandidates: Hashable, Sendable {
+    package var signal: SignalID
+    package var call: CallID
+    package var from: UserID
+    package var fromLeg: LegID
+    package var to: UserID
+    package var toLeg: LegID
+    /// The ufrag that the candidates name; `nil` when they name none.
+    package var ufrag: String?
+    package var count: Int
+    /// The signal's payload members as JSON text.
+    package var payload: String
+    package var createdAt: Timestamp
+
+    package init(
+        signal: SignalID, call: CallID, from: UserID, fromLeg: LegID, to: UserID, toLeg: LegID, ufrag: String?,
+        count: Int, payload: String, createdAt: Timestamp
+    ) {
+        self.signal = signal
+        self.call = call
+        self.from = from
+        self.fromLeg = fromLeg
+        self.to = to
+        self.toLeg = toLeg
+        self.ufrag = ufrag
+        self.count = count
+        self.payload = payload
+        self.createdAt = createdAt
+    }
+}
+
+/// How many candidates a pair has sent in one ICE generation, held ones included.
+package struct CandidateCount: Hashable, Sendable {
+    package var from: UserID
+    package var to: UserID
+    package var generation: String
+    package var count: Int
+
+    package init(from: UserID, to: UserID, generation: String, count: Int) {
+        self.from = from
+        self.to = to
+        self.generation = generation
+        self.count = count
+    }
+}
+
+/// One line of a call's record: a state change, a joining, who ended it. Never SDP.
+package struct TimelineEntry: Hashable, Sendable {
+    package var at: Timestamp
+    /// `created`, `state`, `participant`, `offer`, `answer`, `dropped`, …
+    package var kind: String
+    package var user: UserID?
+    /// A JSON object as text.
+    package var data: String
+
+    package init(at: Timestamp, kind: String, user: UserID?, data: String) {
+        self.at = at
+        self.kind = kind
+        self.user = user
+        self.data = data
+    }
+}
+
+/// All rows of one call that a decision needs: a call's truth.
+package struct CallRows: Hashable, Sendable {
+    package var call: Call
+    /// In order of first appearance.
+    package var participants: [Participant]
+    package var legs: [Leg]
+    package var descriptions: [Description]
+    /// In the order in which they came.
+    package var held: [HeldCandidates]
+    package var candidateCounts: [CandidateCount]
+
+    package init(
+        call: Call, participants: [Participant] = [], legs: [Leg] = [], descriptions: [Description] = [],
+        held: [HeldCandidates] = [], candidateCounts: [CandidateCount] = []
+    ) {
+        self.call = call
+        self.participants = participants
+        self.legs = legs
+        self.descriptions = descriptions
+        self.held = held
+        self.candidateCounts = candidateCounts
+    }
+}

@@ -1,0 +1,6 @@
+import Hummingbird
+import JWTKit
+import Yams
+import CryptoExtras
+import COpenAPI
+enum Stub {}

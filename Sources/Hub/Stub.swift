@@ -1,0 +1,5 @@
+import NIOCore
+import Core
+import Logging
+import ServiceLifecycle
+enum Stub {}

@@ -1,0 +1,4 @@
+import GRDB
+import CMigrations
+import Hub
+enum Stub {}

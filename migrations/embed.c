@@ -1,0 +1,14 @@
+#include "CMigrations.h"
+
+static const unsigned char initial[] = {
+#embed "0001_initial.sql"
+};
+
+static const comblang_migration migrations[] = {
+    {"0001_initial", initial, sizeof initial},
+};
+
+const comblang_migration *comblang_migrations(size_t *count) {
+    *count = sizeof migrations / sizeof migrations[0];
+    return migrations;
+}
