@@ -58,10 +58,19 @@ package enum Limits {
     package static let callLifetime = Duration.seconds(12 * 3600)
     package static let joinedParticipantsMax = 8
     package static let invitedUsersMax = 50
+    /// Distinct users over a call's life, joined or not; above 409 `limit-reached`. Every event of a call lists them all.
+    package static let participantsPerCallMax = 100
+    /// Joinings by one participant of one call; above 409 `limit-reached`. A page that reloads in a loop ends here.
+    package static let legsPerParticipantMax = 100
     package static let sdpBytesMax = 64 * 1024
     package static let customPayloadBytesMax = 16 * 1024
     /// Per ordered pair and ICE generation, as in the seed (`MAX_ICE_QUEUE_SIZE`).
     package static let heldCandidatesMax = 50
     package static let candidatesPerGenerationMax = 200
     package static let candidateBytesMax = 2048
+    /// An encrypted offer or answer, as JSON: 64 KiB of SDP in base64 with room for a nonce and a tag. Other encrypted
+    /// payloads are bounded as `custom` is.
+    package static let encryptedDescriptionBytesMax = 96 * 1024
+    /// Recent descriptions remembered for each ordered pair, to match late candidates with.
+    package static let descriptionsPerPairMax = 8
 }

@@ -17,6 +17,9 @@ package protocol StoreWriter: StoreReader {
     func deleteEvents(of signals: [SignalID]) throws
     /// Deletes the signal events of a whole call from the log.
     func deleteSignalEvents(of call: CallID) throws
+    /// Deletes the call's signal events whose data names this leg as `leg` (sender's) or `toLeg` (addressee's): signals
+    /// of a leg that was replaced are not delivered.
+    func deleteSignalEvents(of call: CallID, leg: LegID) throws
     /// Deletes events up to `seq` and remembers the bound; at most `limit` in one write. Returns how many.
     func trimEvents(through seq: Int64, limit: Int) throws -> Int
     /// The seq up to which retention may delete: events older than `time`, or beyond the newest `countMax`.

@@ -149,8 +149,8 @@ package enum SignalType: String, Codable, Sendable, CaseIterable {
     case superseded
 }
 
-/// The last description that one joined participant sent to another in the current generation of the pair, pending or
-/// not. What candidates are matched with and what answers are checked against. Never holds SDP, only its ufrags.
+/// A recent description that one joined participant sent to another with their current legs, pending or not. What
+/// candidates are matched with and what answers are checked against. Never holds SDP, only its ufrags.
 package struct Description: Hashable, Sendable {
     package enum Kind: String, Codable, Sendable { case offer, answer }
     package enum State: String, Codable, Sendable {
@@ -202,15 +202,15 @@ package struct HeldCandidates: Hashable, Sendable {
     package var fromLeg: LegID
     package var to: UserID
     package var toLeg: LegID
-    /// The ufrag that the candidates name; `nil` when they name none.
-    package var ufrag: String?
+    /// The ufrags that the candidates name, distinct; empty when they name none.
+    package var ufrags: [String]
     package var count: Int
     /// The signal's payload members as JSON text.
     package var payload: String
     package var createdAt: Timestamp
 
     package init(
-        signal: SignalID, call: CallID, from: UserID, fromLeg: LegID, to: UserID, toLeg: LegID, ufrag: String?,
+        signal: SignalID, call: CallID, from: UserID, fromLeg: LegID, to: UserID, toLeg: LegID, ufrags: [String],
         count: Int, payload: String, createdAt: Timestamp
     ) {
         self.signal = signal
@@ -219,25 +219,31 @@ package struct HeldCandidates: Hashable, Sendable {
         self.fromLeg = fromLeg
         self.to = to
         self.toLeg = toLeg
-        self.ufrag = ufrag
+        self.ufrags = ufrags
         self.count = count
         self.payload = payload
         self.createdAt = createdAt
     }
 }
 
-/// How many candidates a pair has sent in one ICE generation, held ones included.
+/// How many candidates went from one participant to another in one ICE generation.
 package struct CandidateCount: Hashable, Sendable {
     package var from: UserID
     package var to: UserID
+    /// The ufrags of the description that they belong to, joined by commas (its signal id if it names none); empty for
+    /// candidates that came before any description. Unique with `from` and `to` in a call.
     package var generation: String
+    /// Let through; held ones are counted where they are held.
     package var count: Int
+    /// Refused, as a bound would have been passed.
+    package var dropped: Int
 
-    package init(from: UserID, to: UserID, generation: String, count: Int) {
+    package init(from: UserID, to: UserID, generation: String, count: Int, dropped: Int = 0) {
         self.from = from
         self.to = to
         self.generation = generation
         self.count = count
+        self.dropped = dropped
     }
 }
 
@@ -264,6 +270,7 @@ package struct CallRows: Hashable, Sendable {
     /// In order of first appearance.
     package var participants: [Participant]
     package var legs: [Leg]
+    /// In the order in which they came.
     package var descriptions: [Description]
     /// In the order in which they came.
     package var held: [HeldCandidates]
