@@ -1,0 +1,66 @@
+"""Fixtures: a server of one's own, its seed, and how much is run."""
+
+import os
+import random
+import resource
+
+import pytest
+
+from lib.server import Server
+
+# 1 is the size for CI; more multiplies seeds, rounds and messages.
+SCALE = float(os.environ.get("SCALE", "1"))
+
+
+def pytest_configure(config) -> None:
+    # The slow reader test holds 1 000 connections, and each test process may.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
+
+
+def pytest_report_header(config) -> str:
+    return f"comblang: SCALE={SCALE:g} SEED={os.environ.get('SEED', 'random')}"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def seed() -> int:
+    """This test's seed: from SEED, else fresh; printed with a failure."""
+    given = os.environ.get("SEED")
+    value = int(given) if given else random.SystemRandom().randrange(1 << 32)
+    print(f"SEED={value}")
+    return value
+
+
+@pytest.fixture
+def server_factory(tmp_path):
+    """Makes servers with settings of their own; all of them are gone after the test."""
+    made: list[Server] = []
+
+    def make(**settings) -> Server:
+        server = Server(tmp_path / f"server-{len(made)}", **settings)
+        made.append(server)
+        return server
+
+    yield make
+    for server in made:
+        server.discard()
+
+
+@pytest.fixture
+def server(server_factory) -> Server:
+    """A started server with default settings."""
+    return server_factory().start()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows the end of each server's log."""
+    report = (yield).get_result()
+    if report.failed and call.when == "call":
+        for log in sorted(item.funcargs["tmp_path"].glob("*/server.log") if "tmp_path" in item.funcargs else []):
+            report.sections.append((str(log), log.read_text(errors="replace")[-4000:]))

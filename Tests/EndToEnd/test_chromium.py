@@ -1,0 +1,155 @@
+"""A Chromium page with a native EventSource on a ticket URL, through everything that ends a stream."""
+
+import asyncio
+import http.server
+import json
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.async_api import async_playwright
+
+from lib.client import Client
+from lib.ledger import Ledger, Sightings
+from lib.server import Server, until
+from lib.wires import Follower
+
+HERE = Path(__file__).parent
+PAGE = HERE / "page.html"
+# Where a failed run's picture is looked for, and a good one's too.
+PICTURES = HERE / "out"
+
+
+@pytest.fixture
+def page_url():
+    """The page on an origin of its own, so that the gateway's CORS is what lets it read."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = PAGE.read_bytes() if self.path == "/" else b""
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as pages:
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{pages.server_port}/"
+        pages.shutdown()
+
+
+class Talker:
+    """Posts a message every few milliseconds until told to stop; a restart makes it ask again with the same key."""
+
+    def __init__(self, client: Client, room: str, ledger: Ledger):
+        self.client, self.room, self.ledger = client, room, ledger
+        self.stopping = False
+
+    async def run(self) -> None:
+        number = 0
+        while not self.stopping:
+            number += 1
+            answer = None
+            while answer is None or answer.status_code == 503:
+                try:
+                    answer = await self.client.request(
+                        "POST", f"/v1/rooms/{self.room}/messages", {"content": f"number {number}"},
+                        headers={"Idempotency-Key": f"talk-{number}"})
+                except httpx.TransportError:
+                    pass  # The server is away for a moment.
+                await asyncio.sleep(0.02)
+            assert answer.status_code == 201, answer.text
+            self.ledger.acknowledge(answer.json())
+
+
+async def test_a_native_event_source_survives_rotation_restart_and_refusal(server_factory, page_url):
+    server: Server = server_factory(stream_rotate_seconds=2).start()
+    ledger = Ledger()
+    reader = await Client.sign_up(server, "reader")
+    writer = await Client.sign_up(server, "writer")
+    room = (await writer.create_room())["id"]
+    await reader.join_room(room)
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
+        page = await browser.new_page(viewport={"width": 1000, "height": 900})
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.goto(page_url)
+
+        async def control(kind: str, reason: str | None = None) -> list[dict]:
+            events = await page.evaluate("seen.control")
+            return [event for event in events
+                    if event["type"] == kind and reason in (None, event["data"].get("reason"))]
+
+        async def came(kind: str, reason: str | None, count: int, seconds: float = 30) -> None:
+            async def enough() -> bool:
+                return len(await control(kind, reason)) >= count
+            await until(enough, f"{count} times {kind} {reason or ''}", seconds)
+
+        try:
+            ticket = await reader.post("/v1/stream-tickets", expect=201)
+            await page.evaluate("url => listen(url)", f"{server.url}/v1/events/stream?ticket={ticket['ticket']}")
+            await came("stream.ready", None, 1)
+            talker = Talker(writer, room, ledger)
+            talking = asyncio.create_task(talker.run())
+
+            # Rotation: the server ends the stream, the browser comes back with Last-Event-ID.
+            await came("stream.end", "rotate", 2)
+            await came("stream.ready", None, 3)
+
+            # A drain, then a kill: the same port, the same data directory, and no word to the browser in the latter.
+            readies = len(await control("stream.ready"))
+            assert await asyncio.to_thread(server.stop) == 0
+            await asyncio.to_thread(server.start)
+            await came("stream.end", "drain", 1)
+            await came("stream.ready", None, readies + 1)
+            readies = len(await control("stream.ready"))
+            await server.restart_after_kill()
+
+            # A 429: before the browser is back, the device has its 8 streams.
+            others = [Follower(server.port, reader.token, lambda event: None) for _ in range(8)]
+            holding = [asyncio.create_task(hold(other)) for other in others]
+            await came("stream.end", "limit", 1, 60)
+            for task in holding:
+                task.cancel()
+            await asyncio.gather(*holding, return_exceptions=True)
+            await came("stream.ready", None, readies + 1, 60)
+
+            talker.stopping = True
+            await talking
+            last = await writer.say(room, "the end")
+            ledger.acknowledge(last)
+
+            async def has_last() -> bool:
+                return await page.evaluate("id => seen.messages.some(event => event.data.id === id)", last["id"])
+            await until(has_last, "the last message is in the page", 30)
+
+            seen = await page.evaluate("seen")
+            assert seen["fatal"] == 0, "the browser gave up"
+            assert not [event for event in seen["control"] if event["type"] == "stream.gap"]
+            assert all(event["data"]["resumed"] for event in seen["control"][1:] if event["type"] == "stream.ready")
+            sightings = Sightings("the page")
+            for event in seen["messages"]:
+                sightings.see(event)
+            ledger.check(sightings.messages, "the page")
+            assert not complaints
+            print(f"{len(ledger)} messages; {json.dumps([e['data'].get('reason', e['type']) for e in seen['control']])}")
+        finally:
+            PICTURES.mkdir(exist_ok=True)
+            await page.screenshot(path=PICTURES / "event-source.png", full_page=True)
+            await browser.close()
+    await reader.http.aclose()
+    await writer.http.aclose()
+
+
+async def hold(follower: Follower) -> None:
+    """Keeps one of the device's places taken, rotations notwithstanding."""
+    while True:
+        await follower.follow("sse")
