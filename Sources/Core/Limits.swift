@@ -28,6 +28,13 @@ package enum Limits {
     package static let refreshRepeatWindow = Duration.seconds(30)
     /// A refresh token that was not used for so long is void.
     package static let refreshTokenLifetime = Duration.seconds(30 * 24 * 3600)
+    /// Spent refresh tokens of a session that are remembered, so that the use of a copy revokes the family; an older copy
+    /// is merely unknown. Ten days of refreshing every 15 minutes; about 100 bytes each.
+    package static let spentRefreshTokensKept = 1000
+    /// `lastUsedAt` is written at most so often.
+    package static let lastUsedPrecision = Duration.seconds(3600)
+    /// The token in the data directory; whoever can read it can also read the database.
+    package static let adminTokenLifetime = Duration.seconds(10 * 365 * 24 * 3600)
     package static let guestLifetime = Duration.seconds(24 * 3600)
     package static let ticketOpensWithin = Duration.seconds(60)
     package static let ticketLifetime = Duration.seconds(12 * 3600)

@@ -5,6 +5,11 @@ package struct RoomAccess: Sendable {
     package let member: Member?
     package let standing: RoomStanding
     package let granted: Set<Permission>
+
+    /// - throws: ``Problem`` `not-a-member` when membership is what is missing; `forbidden` when the role is.
+    package func require(_ permission: Permission) throws(Problem) {
+        guard self.granted.contains(permission) else { throw self.member == nil ? .notAMember : Problem(.forbidden) }
+    }
 }
 
 extension StoreReader {
@@ -14,9 +19,7 @@ extension StoreReader {
     ///   membership is what is missing; `forbidden` when the role is.
     package func access(_ reference: RoomReference, as user: User, to permission: Permission) throws -> RoomAccess {
         let access = try self.access(reference, as: user)
-        guard access.granted.contains(permission) else {
-            throw access.member == nil ? Problem.notAMember : Problem(.forbidden)
-        }
+        try access.require(permission)
         return access
     }
 

@@ -40,6 +40,9 @@ package struct User: Hashable, Sendable {
         self.passwordHash = passwordHash
     }
 
+    /// The server's own administrator, made on first start. Nobody can sign up by this name.
+    package static let adminUsername = "admin"
+
     /// A readable colour that follows from the id alone: FNV-1a of its text picks the hue.
     package static func color(for id: UserID) -> String {
         let hash = id.text.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
