@@ -1,0 +1,91 @@
+import Core
+import Gateway
+import Hub
+import Logging
+
+/// Everything that an operator can set, read once at start and checked as a whole.
+///
+/// Each setting has one name in three spellings: the flag `--stream-rotate-seconds`, the variable
+/// `COMBLANG_STREAM_ROTATE_SECONDS`, the member `streamRotateSeconds` of the JSON file of `--config`; a flag wins over
+/// the environment, that over the file. Nothing else in the program reads the environment. `docs/configuration.md` is
+/// the table for operators.
+struct Configuration: Sendable {
+    /// Whose profiles `GET /v1/users` shows.
+    enum UsersVisible: String, CaseIterable, Sendable {
+        case sharedRoom = "shared-room"
+        case all
+    }
+
+    /// Address or name to listen on. Default 127.0.0.1: nobody else reaches a server that was started to try it out.
+    let host: String
+    /// 0…65535, default 8080. 0 takes a free port, which the first line of output tells.
+    let port: Int
+    /// Where database, secrets and lock are. Default `data` in the working directory.
+    let dataDirectory: String
+    /// `trace`…`critical`, default `info`.
+    let logLevel: Logger.Level
+    /// How long events stay in the log: 1 hour to a year, default 24 hours. A client that was away for longer reloads.
+    let retention: Duration
+    /// How many events stay in the log at most: 100 and more, default 1 000 000 (about 1 GB on disk).
+    let retentionEventsMax: Int
+    /// How long the ends of open streams are spread over when the server stops: 0…10 s, default 3 s. With what follows
+    /// the process is gone within 15 s.
+    let drain: Duration
+    let gateway: GatewaySettings
+    let hub: HubSettings
+
+    /// What is in force, for the log: the names that operators set, in their order. No secret is among them.
+    let inForce: [(name: String, value: String)]
+
+    /// - throws: ``CommandFailure`` naming every setting that is wrong, in one line.
+    init(_ sources: SettingsReader) throws(CommandFailure) {
+        var settings = sources
+        self.host = settings.text("host", default: "127.0.0.1")
+        self.port = settings.integer("port", in: 0...65_535, default: 8080)
+        self.dataDirectory = settings.text("dataDir", default: "data")
+        self.logLevel = settings.choice("logLevel", default: Logger.Level.info)
+        let hours = settings.integer("retentionHours", in: 1...8784, default: 24)
+        self.retention = .seconds(hours * 3600)
+        self.retentionEventsMax = settings.integer("retentionEvents", in: 100...1_000_000_000, default: 1_000_000)
+        self.drain = .seconds(settings.integer("drainSeconds", in: 0...10, default: 3))
+        self.gateway = Self.gatewaySettings(&settings)
+        self.hub = Self.hubSettings(&settings, drain: self.drain)
+        settings.rejectUnknownMembers()
+        guard settings.faults.isEmpty else {
+            throw CommandFailure("bad setting: \(settings.faults.joined(separator: "; "))")
+        }
+        self.inForce = settings.inForce
+    }
+
+    private static func gatewaySettings(_ settings: inout SettingsReader) -> GatewaySettings {
+        var gateway = GatewaySettings()
+        let origins = settings.list("corsOrigins", default: ["*"]) { origin in
+            origin == "*" || (origin.contains("://") && !origin.hasSuffix("/"))
+                ? nil : "must hold origins like https://example.org, or * for all"
+        }
+        gateway.allowedOrigins = origins.contains("*") ? nil : origins
+        let visible = settings.choice("usersVisible", default: UsersVisible.sharedRoom)
+        gateway.allUsersVisible = visible == .all
+        gateway.iceServerURLs = settings.list("iceServers", default: GatewaySettings.seedIceServerURLs) { url in
+            url.hasPrefix("stun:") || url.hasPrefix("stuns:") ? nil : "must hold URLs like stun:stun.example.org:3478"
+        }
+        gateway.joinedParticipantsMax = settings.integer(
+            "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
+        return gateway
+    }
+
+    private static func hubSettings(_ settings: inout SettingsReader, drain: Duration) -> HubSettings {
+        var hub = HubSettings()
+        hub.rotateAfter = .seconds(settings.integer("streamRotateSeconds", in: 1...86_400, default: 600))
+        hub.heartbeatEvery = .seconds(settings.integer("heartbeatSeconds", in: 1...60, default: 15))
+        hub.stallMax = .seconds(settings.integer("streamStallSeconds", in: 1...60, default: 5))
+        hub.streamsPerDeviceMax = settings.integer("streamsPerDevice", in: 1...1000, default: hub.streamsPerDeviceMax)
+        hub.streamsPerUserMax = settings.integer("streamsPerUser", in: 1...10_000, default: hub.streamsPerUserMax)
+        hub.recentEventsMax = settings.integer("recentEvents", in: 0...10_000_000, default: hub.recentEventsMax)
+        let megabyte = 1024 * 1024
+        hub.recentBytesMax =
+            megabyte * settings.integer("recentMegabytes", in: 0...4096, default: hub.recentBytesMax / megabyte)
+        hub.drainSpread = drain
+        return hub
+    }
+}

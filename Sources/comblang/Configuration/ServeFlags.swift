@@ -1,0 +1,58 @@
+import ArgumentParser
+
+/// The flags of `serve`. All are texts here: ``Configuration`` checks them together with environment and file.
+struct ServeFlags: ParsableArguments {
+    @Option(help: "A JSON file of settings; flags and COMBLANG_… variables win over it.")
+    var config: String?
+    @Option(help: "Address to listen on. (default: 127.0.0.1)")
+    var host: String?
+    @Option(help: "Port to listen on; 0 takes a free one. (default: 8080)")
+    var port: String?
+    @Option(help: "Where database and secrets are. (default: data)")
+    var dataDir: String?
+    @Option(help: "trace, debug, info, notice, warning, error or critical. (default: info)")
+    var logLevel: String?
+    @Option(help: "How long events stay in the log. (default: 24)")
+    var retentionHours: String?
+    @Option(help: "How many events stay in the log at most. (default: 1000000)")
+    var retentionEvents: String?
+    @Option(help: "Origins that browsers may call from, separated by commas. (default: *)")
+    var corsOrigins: String?
+    @Option(help: "STUN servers that clients are told, separated by commas. (default: five of Google)")
+    var iceServers: String?
+    @Option(help: "Whose profiles users see: shared-room or all. (default: shared-room)")
+    var usersVisible: String?
+    @Option(help: "Joined participants of a call at most. (default: 8)")
+    var callParticipants: String?
+    @Option(help: "Streams end after so long, give or take a tenth, and clients come back. (default: 600)")
+    var streamRotateSeconds: String?
+    @Option(help: "Silence on a stream before a heartbeat. (default: 15)")
+    var heartbeatSeconds: String?
+    @Option(help: "A stream that takes nothing for so long ends as slow. (default: 5)")
+    var streamStallSeconds: String?
+    @Option(help: "Open streams of one device at most. (default: 8)")
+    var streamsPerDevice: String?
+    @Option(help: "Open streams of one user at most. (default: 32)")
+    var streamsPerUser: String?
+    @Option(help: "Events kept in memory for readers that are a little behind. (default: 65536)")
+    var recentEvents: String?
+    @Option(help: "Memory for these events, in MiB, on each event loop. (default: 32)")
+    var recentMegabytes: String?
+    @Option(help: "When stopping, streams end spread over so long. (default: 3)")
+    var drainSeconds: String?
+
+    /// What was given, by the settings' names.
+    var given: [String: String] {
+        let all: [String: String?] = [
+            "host": self.host, "port": self.port, "dataDir": self.dataDir, "logLevel": self.logLevel,
+            "retentionHours": self.retentionHours, "retentionEvents": self.retentionEvents,
+            "corsOrigins": self.corsOrigins, "iceServers": self.iceServers, "usersVisible": self.usersVisible,
+            "callParticipants": self.callParticipants, "streamRotateSeconds": self.streamRotateSeconds,
+            "heartbeatSeconds": self.heartbeatSeconds, "streamStallSeconds": self.streamStallSeconds,
+            "streamsPerDevice": self.streamsPerDevice, "streamsPerUser": self.streamsPerUser,
+            "recentEvents": self.recentEvents, "recentMegabytes": self.recentMegabytes,
+            "drainSeconds": self.drainSeconds,
+        ]
+        return all.compactMapValues { $0 }
+    }
+}
