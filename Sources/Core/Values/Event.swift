@@ -92,9 +92,11 @@ package struct Event: Hashable, Sendable {
     }
 
     /// The envelope that every wire carries: `{"id":…,"type":…,"room":…,"call":…,"actor":…,"at":…,"data":{…}}`;
-    /// `room`, `call` and `actor` are left out when there is none. One line: JSON escapes line ends.
+    /// `room`, `call` and `actor` are left out when there is none, and `id` of what is not in the log (`typing`), as
+    /// nobody can resume from it. One line: JSON escapes line ends.
     package func envelope(epoch: String) -> String {
-        var text = "{\"id\":\"\(epoch).\(self.seq)\",\"type\":\"\(self.type.rawValue)\""
+        var text = self.type == .typing ? "{" : "{\"id\":\"\(epoch).\(self.seq)\","
+        text += "\"type\":\"\(self.type.rawValue)\""
         if let room { text += ",\"room\":\"\(room.text)\"" }
         if let call { text += ",\"call\":\"\(call.text)\"" }
         if let actor { text += ",\"actor\":\"\(actor.text)\"" }
