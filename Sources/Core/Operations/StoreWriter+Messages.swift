@@ -116,7 +116,8 @@ extension StoreWriter {
         return message
     }
 
-    /// Changes what the asker wrote. The earlier version is kept nowhere, the log included.
+    /// Changes the asker's own message, or, for moderators, anybody's. The earlier version is kept nowhere, the log
+    /// included.
     ///
     /// - throws: ``Problem`` `not-found` (also for a deleted message), `not-a-member`, `forbidden` for another's
     ///   message, `room-archived`, `validation-failed`.
@@ -126,7 +127,7 @@ extension StoreWriter {
         if let content = change.content { try FieldRules.messageContent(content) }
         let access = try self.writableAccess(room, as: acting.user, to: .editOwnMessage)
         var (message, author) = try self.messageWithAuthor(id, in: access.room)
-        guard message.user == acting.user.id else { throw Problem(.forbidden, "Only its author may change a message") }
+        if message.user != acting.user.id { try access.require(.editAnyMessage) }
         guard message.deletedAt == nil else { throw Problem(.notFound, "The message was deleted") }
         guard change.content != nil || change.metadata != nil else { return (message, author) }
         message.content = change.content ?? message.content
