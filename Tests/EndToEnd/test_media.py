@@ -35,7 +35,7 @@ async def place_call(caller: Client, callee: Client, room: str, wires: tuple[str
         async with await listen(caller, wires[0]) as caller_inbox, await listen(callee, wires[1]) as callee_inbox:
             # 1. The caller's invitation stands in the chat.
             call = await caller.post(f"/v1/rooms/{room}/calls", {"media": {"audio": False, "video": True}}, expect=201)
-            call_id = (call.get("call") or call)["id"]
+            call_id = call["call"]["id"]
             invitation = await callee_inbox.wait_for(
                 lambda event: event["type"] == "message.created" and event["actor"] == caller.id, "the invitation")
             assert invitation["data"]["content"] == "📞 [KLIK DI SINI] "
@@ -139,7 +139,7 @@ async def test_a_rejected_offer_leaves_the_invitation_open_and_its_caller_may_ca
         room = (await ani.create_room())["id"]
         await budi.join_room(room)
         call = await ani.post(f"/v1/rooms/{room}/calls", {"media": {"audio": True, "video": True}}, expect=201)
-        call_id = (call.get("call") or call)["id"]
+        call_id = call["call"]["id"]
         async with await listen(budi, "poll") as inbox:
             await budi.post(f"/v1/calls/{call_id}/join", {})
             await budi.post(

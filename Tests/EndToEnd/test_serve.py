@@ -1,0 +1,397 @@
+"""`comblang serve` and the other commands, as somebody at a terminal meets them."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from lib.client import Client
+from lib.ledger import seq
+from lib.server import BINARY, EXIT_SECONDS_MAX, Server, comblang, environment, until
+from lib.wires import WIRES, Follower
+
+
+def assert_one_line_error(result: subprocess.CompletedProcess, *words: str) -> None:
+    """One line on stderr that says what is wrong, no stack trace, nothing on stdout, and a failure's exit code."""
+    lines = [line for line in result.stderr.strip().splitlines() if line.strip()]
+    assert result.returncode not in (0, None) and result.returncode > 0, (result.returncode, result.stderr)
+    assert len(lines) == 1, f"not one line:\n{result.stderr}"
+    for word in words:
+        assert word in lines[0], f"{word!r} is not in: {lines[0]}"
+    for trace in ("Fatal error", "Swift/", "Backtrace", "StoreError(", "NIOCore", "IOError", "Optional("):
+        assert trace not in lines[0], lines[0]
+
+
+def serve(directory, *arguments: str, **settings) -> subprocess.CompletedProcess:
+    """A `serve` that is expected to give up."""
+    return comblang("serve", "--port", "0", "--data-dir", str(directory), *arguments, **settings)
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = comblang("serve", "--port", str(port), "--data-dir", str(tmp_path / "data"))
+        assert_one_line_error(result, str(port))
+
+
+def test_a_served_data_directory_is_refused(server: Server):
+    assert_one_line_error(serve(server.data), str(server.data))
+    assert_one_line_error(comblang("migrate", "--data-dir", str(server.data)), str(server.data))
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
+
+
+def test_an_unwritable_data_directory_is_one_clear_line(tmp_path):
+    (tmp_path / "file").write_text("not a directory")
+    assert_one_line_error(serve(tmp_path / "file"), str(tmp_path / "file"))
+    assert_one_line_error(serve(tmp_path / "file" / "data"), str(tmp_path / "file"))
+    # Root writes everywhere but where the kernel itself says no.
+    assert_one_line_error(serve("/proc/comblang"), "/proc/comblang")
+    if os.geteuid() != 0:
+        locked = tmp_path / "locked"
+        locked.mkdir(mode=0o500)
+        assert_one_line_error(serve(locked), str(locked))
+
+
+def database_of(server: Server):
+    return next(path for path in server.data.iterdir()
+                if path.is_file() and path.read_bytes()[:16] == b"SQLite format 3\0")
+
+
+def test_a_database_of_a_newer_version_is_left_alone(server: Server):
+    server.stop()
+    path = database_of(server)
+    connection = sqlite3.connect(path)
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    (table,) = [name for name in tables if "migration" in name.lower()]
+    columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
+    last = dict(zip(columns, connection.execute(f'SELECT * FROM "{table}" ORDER BY rowid DESC').fetchone()))
+    newer = {
+        name: "9999_of_the_future" if isinstance(value, str) and "initial" in value
+        else value + 9998 if isinstance(value, int) and value < 9999 else value
+        for name, value in last.items()
+    }
+    marks = ", ".join("?" * len(columns))
+    connection.execute(f'INSERT INTO "{table}" VALUES ({marks})', [newer[name] for name in columns])
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    assert_one_line_error(serve(server.data), "newer")
+    assert_one_line_error(comblang("migrate", "--data-dir", str(server.data)), "newer")
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_database_is_one_clear_line(server: Server):
+    server.stop()
+    path = database_of(server)
+    for other in server.data.glob(path.name + "-*"):
+        other.unlink()
+    path.write_bytes(b"this is not a database, and long enough to be looked at" * 100)
+    assert_one_line_error(serve(server.data), str(server.data))
+
+
+@pytest.mark.parametrize("arguments, settings, words", [
+    (("--port", "99999"), {}, ("port",)),
+    (("--port", "http"), {}, ("port",)),
+    ((), {"heartbeat_seconds": "soon"}, ("heartbeat",)),
+    ((), {"stream_rotate_seconds": "-1"}, ("rotate",)),
+    ((), {"port": "0", "log_level": "loud"}, ("log",)),
+    (("--host", "nobody.invalid"), {}, ("nobody.invalid",)),
+], ids=lambda value: "-".join(value) if isinstance(value, tuple) else None)
+def test_a_bad_setting_is_named(tmp_path, arguments, settings, words):
+    result = comblang("serve", "--data-dir", str(tmp_path / "data"), *arguments, **settings)
+    assert result.returncode != 0
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    # A flag that cannot be read at all also shows the usage, as every command line does.
+    assert any(word in lines[0].lower() for word in words), result.stderr
+    assert "Fatal error" not in result.stderr
+
+
+def test_the_first_start_makes_secrets_nobody_else_reads_and_says_what_to_do(server: Server):
+    files = {path.name: path for path in server.data.iterdir()}
+    assert "admin-token" in files
+    for name, path in files.items():
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == 0o600, f"{name} has mode {mode:o}"
+    assert stat.S_IMODE(server.data.stat().st_mode) & 0o077 == 0, "others may enter the data directory"
+    assert server.admin_token not in server.output(), "the token is in the log"
+    # The advice is a line that works when pasted.
+    advice = [line.strip() for line in server.output().splitlines() if "curl " in line]
+    assert advice, server.output()
+    for line in advice:
+        command = line[line.index("curl "):]
+        result = subprocess.run(
+            ["bash", "-c", f"{command} --fail --max-time 5"], capture_output=True, text=True, cwd=server.data.parent,
+            timeout=30)
+        # 28 is curl's time-out: a stream goes on for ever.
+        assert result.returncode in (0, 28), f"{command}: {result.returncode} {result.stdout} {result.stderr}"
+        assert result.stdout, command
+
+
+def test_a_later_start_keeps_the_secret_and_the_admin_token(server: Server):
+    token = server.admin_token
+    assert server.stop() == 0
+    server.start()
+    assert server.admin_token == token
+    answer = httpx.get(f"{server.url}/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 200 and answer.json()["role"] == "admin"
+
+
+async def test_sigterm_drains_every_wire_and_exits_in_time(server: Server):
+    async with await Client.sign_up(server) as client:
+        room = (await client.create_room())["id"]
+        cursor = await client.tail()
+        followers = {
+            wire: Follower(server.port, client.token, lambda event: None, cursor=cursor, device=wire)
+            for wire in WIRES}
+        following = {wire: asyncio.create_task(follower.follow(wire)) for wire, follower in followers.items()}
+        await until(
+            lambda: all(follower.control for wire, follower in followers.items() if wire != "poll"), "streams are open")
+        last = await client.say(room, "before the end")
+
+        start = time.monotonic()
+        server.terminate()
+        await until(lambda: is_unready(server), "it is unready while it drains, or gone", 5)
+        async with asyncio.timeout(EXIT_SECONDS_MAX):
+            reasons = {wire: await task for wire, task in following.items()}
+        code = await asyncio.to_thread(server.process.wait, EXIT_SECONDS_MAX)
+        assert code == 0, server.output()[-2000:]
+        assert time.monotonic() - start < EXIT_SECONDS_MAX
+        for wire in ("sse", "ndjson", "websocket"):
+            assert reasons[wire] == "end:drain", reasons
+            (end,) = [event for event in followers[wire].control if event["type"] == "stream.end"]
+            assert end["data"]["retryAfterMs"] > 0
+        assert reasons["poll"] in ("closed", "refused:503"), reasons
+
+        # The log was closed properly, and everything is there.
+        assert not [path for path in server.data.iterdir() if path.name.endswith("-wal") and path.stat().st_size]
+        await asyncio.to_thread(server.start)
+        assert [message["id"] for message in await client.history(room)] == [last["id"]]
+
+
+async def is_unready(server: Server) -> bool:
+    try:
+        async with httpx.AsyncClient() as http:
+            return (await http.get(f"{server.url}/readyz", timeout=5)).status_code == 503
+    except httpx.TransportError:
+        return True
+
+
+async def test_a_write_under_way_at_sigterm_is_answered_or_did_not_happen(server: Server):
+    async with await Client.sign_up(server) as client:
+        room = (await client.create_room())["id"]
+        acknowledged: list[str] = []
+
+        async def write(number: int) -> None:
+            for index in range(10_000):
+                try:
+                    answer = await client.request("POST", f"/v1/rooms/{room}/messages", {"content": f"{number}-{index}"})
+                except httpx.TransportError:
+                    return
+                if answer.status_code != 201:
+                    assert answer.status_code == 503, answer.text
+                    return
+                acknowledged.append(answer.json()["id"])
+
+        writing = [asyncio.create_task(write(number)) for number in range(8)]
+        await until(lambda: len(acknowledged) > 50, "some messages")
+        assert await asyncio.to_thread(server.stop) == 0
+        await asyncio.gather(*writing)
+        await asyncio.to_thread(server.start)
+        there = {message["id"] for message in await client.history(room)}
+        assert set(acknowledged) <= there
+        assert len(there) <= len(acknowledged) + 8
+
+
+def test_a_second_signal_exits_at_once(server: Server):
+    async def prepare():
+        async with await Client.sign_up(server) as client:
+            return client.token
+
+    token = asyncio.run(prepare())
+    # An open stream gives the drain something to wait for.
+    with socket.create_connection(("127.0.0.1", server.port)) as stream:
+        stream.sendall(f"GET /v1/events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
+        assert b"200" in stream.recv(1000)
+        server.terminate()
+        start = time.monotonic()
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(EXIT_SECONDS_MAX)
+        assert time.monotonic() - start < 5
+
+
+class Command:
+    """The CLI against one server."""
+
+    def __init__(self, server: Server, token: str | None = None):
+        self.server, self.token = server, token
+
+    def settings(self) -> dict:
+        return {"token": self.token} if self.token else {"data_dir": self.server.data}
+
+    def __call__(self, *arguments: str, ok: bool = True, stdin: str = "") -> str:
+        result = subprocess.run(
+            [BINARY, *arguments, "--url", self.server.url], env=environment(**self.settings()), input=stdin,
+            capture_output=True, text=True, timeout=30)
+        assert (result.returncode == 0) == ok, f"{arguments}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        return result.stdout if ok else result.stderr
+
+    def json(self, *arguments: str, **more) -> list[dict]:
+        return [json.loads(line) for line in self(*arguments, "--json", **more).splitlines()]
+
+
+def test_rooms_users_and_messages_by_the_command_line(server: Server):
+    admin = Command(server)
+    (made,) = admin.json("user", "create", "siti", "--password", stdin="rahasia sekali\n")
+    assert made["user"]["username"] == "siti" and made["accessToken"]
+    siti = Command(server, made["accessToken"])
+    (room,) = siti.json("room", "create", "dapur")
+    assert room["name"] == "dapur" and room["createdBy"] == made["user"]["id"]
+    assert "dapur" in siti("room", "list")
+    assert [entry["name"] for entry in siti.json("room", "list")].count("dapur") == 1
+
+    (guest,) = admin.json("user", "create", "budi")
+    budi = Command(server, guest["accessToken"])
+    assert "not" in budi("send", "dapur", "halo", ok=False)
+    budi("room", "join", "dapur")
+    (message,) = budi.json("send", "dapur", "halo", "semua")
+    assert message["content"] == "halo semua"
+    assert {member["username"] for member in siti.json("room", "members", "dapur")} == {"siti", "budi"}
+    assert {"siti", "budi"} <= {user["username"] for user in siti.json("user", "list")}
+    (shown,) = budi.json("user", "show", "me")
+    assert shown["id"] == guest["user"]["id"]
+
+    exports = siti("token", "create", "password", "siti", stdin="rahasia sekali\n")
+    token = re.search(r"export COMBLANG_TOKEN=(\S+)", exports)[1]
+    again = Command(server, token)
+    assert again.json("user", "show", "me")[0]["username"] == "siti"
+    again("token", "revoke")
+    assert "credentials" in again("user", "show", "me", ok=False).lower()
+    assert siti.json("user", "show", "me")[0]["username"] == "siti", "another session was revoked too"
+
+    budi("room", "leave", "dapur")
+    siti("room", "archive", "dapur")
+    assert "archived" in siti("send", "dapur", "masih ada orang?", ok=False)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("room", "show", "nowhere"), "no such"),
+    (("user", "show", "@nobody"), "no such"),
+    (("room", "create", "X"), "name"),
+], ids=lambda value: "-".join(value) if isinstance(value, tuple) else None)
+def test_a_refusal_by_the_server_is_one_line(server: Server, arguments, words):
+    result = comblang(*arguments, "--url", server.url, data_dir=server.data)
+    assert_one_line_error(result)
+    assert words in result.stderr.lower()
+
+
+def test_no_server_is_one_line(server: Server):
+    server.stop()
+    assert_one_line_error(comblang("room", "list", "--url", server.url, data_dir=server.data), server.url)
+
+
+def test_migrate_makes_a_database_that_serves(server_factory):
+    server: Server = server_factory()
+    assert comblang("migrate", "--data-dir", str(server.data)).returncode == 0
+    assert comblang("migrate", "--data-dir", str(server.data)).returncode == 0, "migrating twice failed"
+    server.start()
+    assert server.stop() == 0
+
+
+async def test_tail_goes_on_behind_its_last_event_after_a_restart(server: Server, tmp_path):
+    async with await Client.sign_up(server, "reader", "a password") as client:
+        room = (await client.create_room())["id"]
+        output, remarks = tmp_path / "tail.out", tmp_path / "tail.err"
+        with open(output, "wb") as out, open(remarks, "wb") as err:
+            tail = subprocess.Popen(
+                [BINARY, "tail", "--url", server.url, "--types", "message.*", "--after", "earliest",
+                 "--cursor-file", str(tmp_path / "cursor")],
+                env=environment(token=client.token), stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        try:
+            sent = []
+
+            def printed() -> list[dict]:
+                return [json.loads(line) for line in output.read_text().splitlines()]
+
+            for _ in range(3):
+                sent += [(await client.say(room, f"number {len(sent)}"))["id"] for _ in range(10)]
+                await until(lambda: len(printed()) >= len(sent), f"tail prints, {remarks.read_text()}", 30)
+                await server.restart_after_kill()
+            sent.append((await client.say(room, "the end"))["id"])
+            await until(lambda: len(printed()) >= len(sent), f"tail prints, {remarks.read_text()}", 30)
+            events = printed()
+            assert [event["data"]["id"] for event in events] == sent
+            assert [seq(event["id"]) for event in events] == sorted(seq(event["id"]) for event in events)
+            assert remarks.read_text(), "nothing was said about the lost connections"
+        finally:
+            tail.terminate()
+            await asyncio.to_thread(tail.wait, 10)
+
+        # The next run goes on where this one stopped.
+        after = (await client.say(room, "while nobody listened"))["id"]
+        with open(output, "wb") as out:
+            tail = subprocess.Popen(
+                [BINARY, "tail", "--url", server.url, "--types", "message.*", "--cursor-file", str(tmp_path / "cursor")],
+                env=environment(token=client.token), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL)
+        try:
+            await until(lambda: output.read_text().endswith("\n"), "tail prints", 20)
+            assert [json.loads(line)["data"]["id"] for line in output.read_text().splitlines()] == [after]
+        finally:
+            tail.terminate()
+            await asyncio.to_thread(tail.wait, 10)
+
+
+def test_help_and_version(tmp_path):
+    for arguments in (("--help",), ("serve", "--help"), ("--version",)):
+        result = comblang(*arguments)
+        assert result.returncode == 0 and result.stdout.strip(), arguments
+    assert comblang("frobnicate").returncode != 0
+
+
+def test_a_copied_data_directory_serves_elsewhere(server: Server, tmp_path):
+    """Nothing in it names the place it came from."""
+    server.stop()
+    copy = Server(tmp_path / "copy")
+    shutil.copytree(server.data, copy.data)
+    try:
+        copy.start()
+        assert copy.admin_token == server.admin_token
+    finally:
+        copy.discard()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.yaml", "/openapi.json", "/problems/not-found"])
+def test_operations_need_no_credentials(server: Server, path: str):
+    answer = httpx.get(server.url + path)
+    assert answer.status_code == 200 and answer.content and answer.headers["x-request-id"]
+
+
+def test_logs_show_no_secrets(server: Server):
+    async def talk() -> list[str]:
+        async with await Client.sign_up(server, "ani", "kata sandi rahasia") as ani:
+            room = (await ani.create_room())["id"]
+            await ani.say(room, "pesan pribadi")
+            ticket = await ani.post("/v1/stream-tickets", expect=201)
+            follower = Follower(server.port, ani.token, lambda event: True, cursor=await ani.tail())
+            await ani.http.get(f"/v1/events?ticket={ticket['ticket']}")
+            await ani.say(room, "pesan lagi")
+            await follower.follow("sse")
+            return [ani.token, ani.tokens["refreshToken"], ticket["ticket"], "kata sandi rahasia", "pesan pribadi"]
+
+    server.stop()
+    server.settings = {"log_level": "trace"}
+    server.start()
+    secrets = asyncio.run(talk())
+    server.stop()
+    assert server.output(), "there is no log"
+    for secret in secrets:
+        assert secret not in server.output(), f"the log shows {secret[:12]}…"
