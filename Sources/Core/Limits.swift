@@ -65,6 +65,8 @@ package enum Limits {
     package static let callLifetime = Duration.seconds(12 * 3600)
     package static let joinedParticipantsMax = 8
     package static let invitedUsersMax = 50
+    /// Calls that one user started and that have not ended; above 409 `limit-reached`. Each may ring 50 people.
+    package static let liveCallsPerInitiatorMax = 10
     /// Distinct users over a call's life, joined or not; above 409 `limit-reached`. Every event of a call lists them all.
     package static let participantsPerCallMax = 100
     /// Joinings by one participant of one call; above 409 `limit-reached`. A page that reloads in a loop ends here.
@@ -75,6 +77,8 @@ package enum Limits {
     package static let heldCandidatesMax = 50
     package static let candidatesPerGenerationMax = 200
     package static let candidateBytesMax = 2048
+    /// RFC 8839, 5.4: an `ice-ufrag` has at most 256 characters.
+    package static let ufragBytesMax = 256
     /// An encrypted offer or answer, as JSON: 64 KiB of SDP in base64 with room for a nonce and a tag. Other encrypted
     /// payloads are bounded as `custom` is.
     package static let encryptedDescriptionBytesMax = 96 * 1024

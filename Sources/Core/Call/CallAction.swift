@@ -1,0 +1,77 @@
+/// What is to be done about an input to a call, in this order. Plain values: the operation carries them out in the
+/// write that also stores the machine's rows.
+package enum CallAction: Hashable, Sendable {
+    /// `call.created` to the room.
+    case announceCreated
+    /// `call.updated` to the room: the call's state or times changed.
+    case announceUpdated
+    /// `call.participant` to the room.
+    case announceParticipant(UserID)
+    /// `call.ended` to the room. Always the last that is heard of a call.
+    case announceEnded
+    /// `call.ringing` to all devices of the user.
+    case ring(UserID)
+    /// `call.answered-elsewhere` to all devices of the user: `device` owns the user's place now.
+    case tellAnsweredElsewhere(UserID, device: DeviceID)
+    /// `signal` to the addressee's device.
+    case deliver(SignalDelivery)
+    /// `signal` of type `superseded` to the route's `to`, one of the two sides: the offer was replaced by another one.
+    case tellSuperseded(offer: SignalID, route: SignalRoute)
+    /// Signals of this leg are not delivered any more: it was replaced.
+    case forgetSignals(of: LegID)
+    /// The call ended: its signals leave the log.
+    case forgetAllSignals
+    /// A line of the call's record.
+    case record(CallRecordEntry)
+    /// The request is answered with this problem, although what was done is kept.
+    case refuse(Problem)
+}
+
+/// Where a signal goes: from one leg to another, both current when it was taken.
+package struct SignalRoute: Hashable, Sendable {
+    package let from: UserID
+    package let fromLeg: LegID
+    package let fromDevice: DeviceID
+    package let to: UserID
+    package let toLeg: LegID
+    package let toDevice: DeviceID
+
+    /// The way back.
+    var reversed: SignalRoute {
+        SignalRoute(
+            from: self.to, fromLeg: self.toLeg, fromDevice: self.toDevice, to: self.from, toLeg: self.fromLeg,
+            toDevice: self.fromDevice)
+    }
+}
+
+/// A signal on its way to its addressee.
+package struct SignalDelivery: Hashable, Sendable {
+    package let id: SignalID
+    package let type: SignalType
+    package let route: SignalRoute
+    /// When the server took it; it may have been held since.
+    package let createdAt: Timestamp
+    /// The members that depend on the type, as the text of a JSON object.
+    package let payload: String
+}
+
+/// What the record of a call says about one moment. Never SDP.
+package enum CallRecordEntry: Hashable, Sendable {
+    case created(by: UserID)
+    case invited(UserID, by: UserID)
+    case state(CallState)
+    /// A participant's state changed; `leg` is the one that began or ended, `reason` what was given for it.
+    case participant(UserID, ParticipantState, leg: LegID?, reason: String?)
+    /// The first offer from one leg to another.
+    case offer(SignalID, from: UserID, to: UserID)
+    case answer(SignalID, offer: SignalID, from: UserID, to: UserID)
+    case rejectedOffer(SignalID, from: UserID, to: UserID)
+    /// The first connection of the call.
+    case connected(UserID)
+    /// Candidates were refused; `total` is how many of this pair and ICE generation by now. Written when the total
+    /// passes a power of two, so that a flood leaves few lines.
+    case dropped(from: UserID, to: UserID, total: Int)
+    /// What was given as the reason for ending the call.
+    case reason(String, by: UserID)
+    case ended(CallEndReason, by: UserID?)
+}

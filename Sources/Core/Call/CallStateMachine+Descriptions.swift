@@ -1,0 +1,196 @@
+// Offers and answers: one pending offer per pair, superseding, glare, rejection; and signals that are just passed on.
+
+/// A signal as it came in, before anything is decided about it.
+package struct IncomingSignal: Hashable, Sendable {
+    package let id: SignalID
+    package let from: UserID
+    package let device: DeviceID
+    package let to: UserID
+    /// The members that depend on the type, as the text of a JSON object.
+    package let payload: String
+    package let at: Timestamp
+
+    package init(id: SignalID, from: UserID, device: DeviceID, to: UserID, payload: String, at: Timestamp) {
+        self.id = id
+        self.from = from
+        self.device = device
+        self.to = to
+        self.payload = payload
+        self.at = at
+    }
+}
+
+extension CallStateMachine {
+    /// An offer came. It becomes the pair's pending one, and moves a ringing call to `connecting`.
+    ///
+    /// Against a pending offer of the same sender, or of the polite side, it supersedes that one: both sides are told.
+    ///
+    /// - parameter ufrags: those of its SDP; empty if it is encrypted.
+    /// - throws: ``Problem`` `call-ended`, `not-joined`, `joined-elsewhere`; `glare` with `offer` for the polite side
+    ///   against a pending offer of the other.
+    package mutating func offerReceived(_ signal: IncomingSignal, ufrags: [String]) throws(Problem) -> [CallAction] {
+        let route = try self.route(of: signal)
+        var actions: [CallAction] = []
+        if let pending = self.pendingOffer(between: route.from, and: route.to) {
+            let isOwn = pending.from == route.from
+            guard isOwn || Self.isPolite(route.to, to: route.from) else {
+                throw Problem(.glare, members: ["offer": .string(pending.signal.text)])
+            }
+            // Candidates held for the sender's own former offer may belong to the new one as well: same ufrag.
+            self.void(pending, keepingHeld: isOwn)
+            actions += [
+                .tellSuperseded(offer: pending.signal, route: route.reversed),
+                .tellSuperseded(offer: pending.signal, route: route),
+            ]
+        }
+        let isFirst = !self.rows.descriptions.contains { $0.joins(route.from, route.to) }
+        let isInitial = !self.rows.descriptions.contains { $0.joins(route.from, route.to) && $0.state == .settled }
+        self.remember(
+            Description(
+                signal: signal.id, call: self.rows.call.id, kind: .offer, state: .pending, from: route.from,
+                fromLeg: route.fromLeg, to: route.to, toLeg: route.toLeg, ufrags: ufrags, isInitial: isInitial,
+                createdAt: signal.at))
+        actions.append(.deliver(signal.delivery(.offer, along: route)))
+        actions += self.releaseHeld(along: route)
+        if isFirst { actions.append(.record(.offer(signal.id, from: route.from, to: route.to))) }
+        if self.rows.call.state == .ringing { actions += self.move(to: .connecting) }
+        return actions
+    }
+
+    /// The pending offer was answered by the side that it was made to. The first answer makes the call `active`.
+    ///
+    /// - throws: ``Problem`` `call-ended`, `not-joined`, `joined-elsewhere`; `stale-offer` if `offer` is not pending.
+    package mutating func answerReceived(
+        _ signal: IncomingSignal, to offer: SignalID, ufrags: [String]
+    ) throws(Problem) -> [CallAction] {
+        let route = try self.route(of: signal)
+        let pending = try self.pendingOffer(offer, to: route)
+        self.change(pending.signal) { $0.state = .settled }
+        self.remember(
+            Description(
+                signal: signal.id, call: self.rows.call.id, kind: .answer, state: .settled, from: route.from,
+                fromLeg: route.fromLeg, to: route.to, toLeg: route.toLeg, ufrags: ufrags,
+                isInitial: pending.isInitial, createdAt: signal.at))
+        var actions: [CallAction] = [.deliver(signal.delivery(.answer, along: route))]
+        actions += self.releaseHeld(along: route)
+        actions += self.releaseHeld(along: route.reversed)
+        if pending.isInitial {
+            actions.append(.record(.answer(signal.id, offer: offer, from: route.from, to: route.to)))
+        }
+        if !self.isAnswered {
+            self.rows.call.answeredAt = signal.at
+            actions += self.move(to: .active)
+        }
+        return actions
+    }
+
+    /// The pending offer was declined by the side that it was made to.
+    ///
+    /// Declining the first offer of somebody who has no media with anybody yet puts them out of the call, as
+    /// `rejected`. A renegotiation that is declined changes nothing else.
+    ///
+    /// - parameter offer: `nil` means the pending one.
+    /// - throws: ``Problem`` `call-ended`, `not-joined`, `joined-elsewhere`, `stale-offer`.
+    package mutating func rejectReceived(
+        _ signal: IncomingSignal, of offer: SignalID?, reason: String?
+    ) throws(Problem) -> [CallAction] {
+        let route = try self.route(of: signal)
+        let pending = try self.pendingOffer(offer, to: route)
+        self.void(pending, keepingHeld: false)
+        let delivery = CallAction.deliver(
+            SignalDelivery(
+                id: signal.id, type: .reject, route: route, createdAt: signal.at,
+                payload: JSONObjectText.adding("offer", pending.signal, to: signal.payload)))
+        let record = CallAction.record(.rejectedOffer(pending.signal, from: route.from, to: route.to))
+        let hasMedia = self.rows.descriptions.contains { $0.concerns(pending.from) && $0.state == .settled }
+        guard pending.isInitial, !hasMedia else { return [delivery, record] }
+        let departure = self.depart(pending.from, as: .rejected, reason: reason, at: signal.at)
+        // Nothing is delivered after the end, and the end says the same.
+        return (self.rows.call.state == .ended ? [record] : [delivery, record]) + departure
+    }
+
+    /// `renegotiate`, `restart-ice` or `custom`: passed on as it is.
+    ///
+    /// - throws: ``Problem`` `call-ended`, `not-joined`, `joined-elsewhere`.
+    package mutating func messageReceived(_ signal: IncomingSignal, type: SignalType) throws(Problem) -> [CallAction] {
+        [.deliver(signal.delivery(type, along: try self.route(of: signal)))]
+    }
+
+    // MARK: Pairs
+
+    /// Where the signal goes: between two joined participants, from the owning device.
+    ///
+    /// - throws: ``Problem`` `call-ended`, `not-joined`, `joined-elsewhere`.
+    func route(of signal: IncomingSignal) throws(Problem) -> SignalRoute {
+        let sender = try self.requireJoined(signal.from, on: signal.device)
+        guard signal.to != signal.from, let peer = self.participant(signal.to), peer.state == .joined,
+            let fromLeg = sender.leg, let toLeg = peer.leg, let toDevice = peer.device
+        else { throw Problem(.notJoined) }
+        return SignalRoute(
+            from: sender.user, fromLeg: fromLeg, fromDevice: signal.device, to: peer.user, toLeg: toLeg,
+            toDevice: toDevice)
+    }
+
+    func pendingOffer(between one: UserID, and other: UserID) -> Description? {
+        self.rows.descriptions.first { $0.joins(one, other) && $0.kind == .offer && $0.state == .pending }
+    }
+
+    /// The offer that the sender of an answer or rejection means.
+    private func pendingOffer(_ offer: SignalID?, to route: SignalRoute) throws(Problem) -> Description {
+        guard let pending = self.pendingOffer(between: route.from, and: route.to), pending.to == route.from,
+            offer == nil || pending.signal == offer
+        else { throw Problem(.staleOffer) }
+        return pending
+    }
+
+    private mutating func change(_ signal: SignalID, _ body: (inout Description) -> Void) {
+        guard let index = self.rows.descriptions.firstIndex(where: { $0.signal == signal }) else { return }
+        body(&self.rows.descriptions[index])
+    }
+
+    private mutating func void(_ offer: Description, keepingHeld: Bool) {
+        if !keepingHeld {
+            let kept = self.rows.held.filter { held in
+                held.from != offer.from || held.to != offer.to
+                    || self.description(for: held.ufrags, from: held.from, to: held.to)?.signal != offer.signal
+            }
+            self.rows.held = kept
+        }
+        self.change(offer.signal) { $0.state = .void }
+    }
+
+    /// Keeps the newest descriptions of an ordered pair. Void ones go first, as settled ones tell whether the pair
+    /// has media; what was counted for a generation that nobody remembers goes with it.
+    private mutating func remember(_ description: Description) {
+        let isSamePair = { (other: Description) in other.from == description.from && other.to == description.to }
+        if self.rows.descriptions.count(where: isSamePair) >= Limits.descriptionsPerPairMax {
+            let index =
+                self.rows.descriptions.firstIndex { isSamePair($0) && $0.state == .void }
+                ?? self.rows.descriptions.firstIndex(where: isSamePair)
+            if let index { self.rows.descriptions.remove(at: index) }
+        }
+        self.rows.descriptions.append(description)
+        let generations = Set(self.rows.descriptions.filter(isSamePair).map(\.generation))
+        self.rows.candidateCounts.removeAll { count in
+            count.from == description.from && count.to == description.to && !count.generation.isEmpty
+                && !generations.contains(count.generation)
+        }
+    }
+}
+
+extension Description {
+    func joins(_ one: UserID, _ other: UserID) -> Bool {
+        (self.from == one && self.to == other) || (self.from == other && self.to == one)
+    }
+
+    func concerns(_ user: UserID) -> Bool { self.from == user || self.to == user }
+
+    /// What counts as one ICE generation: descriptions with the same ufrags share it. See ``CandidateCount``.
+    var generation: String { self.ufrags.isEmpty ? self.signal.text : self.ufrags.joined(separator: ",") }
+}
+
+extension IncomingSignal {
+    func delivery(_ type: SignalType, along route: SignalRoute) -> SignalDelivery {
+        SignalDelivery(id: self.id, type: type, route: route, createdAt: self.at, payload: self.payload)
+    }
+}

@@ -1,0 +1,136 @@
+/// One input to a call, on its way from a decision to rows and events.
+struct CallInput {
+    /// The call before; `nil` for a new one.
+    let old: CallRows?
+    /// Who caused it; `nil` for the server.
+    let actor: UserID?
+    let now: Timestamp
+    let ids: IDSource
+}
+
+/// What carrying out a decision came to.
+struct CallOutcome {
+    /// As stored.
+    let rows: CallRows
+    let payload: CallPayload
+    /// The logged events of signals that were delivered.
+    var delivered: [SignalID: Event] = [:]
+    /// What the request is answered with instead, once what was done is committed.
+    var refusal: Problem?
+}
+
+extension StoreWriter {
+    /// Feeds one input to a call, stores its rows and carries out what follows.
+    ///
+    /// - throws: the machine's ``Problem``; a 409 gets the current call as `call`.
+    func decide(
+        _ input: CallInput, joinedMax: Int = Limits.joinedParticipantsMax,
+        _ decision: (inout CallStateMachine) throws(Problem) -> [CallAction]
+    ) throws -> CallOutcome {
+        guard let old = input.old else { throw Problem.notFound }
+        var machine = CallStateMachine(old, joinedMax: joinedMax)
+        let actions: [CallAction]
+        do throws(Problem) {
+            actions = try decision(&machine)
+        } catch {
+            throw try self.adding(old, to: error)
+        }
+        return try self.carryOut(actions, rows: machine.rows, input)
+    }
+
+    /// Stores the rows, then does what the actions say, in their order.
+    func carryOut(_ actions: [CallAction], rows: CallRows, _ input: CallInput) throws -> CallOutcome {
+        if rows != input.old { try self.save(rows, replacing: input.old) }
+        var outcome = CallOutcome(rows: rows, payload: try self.payload(of: rows))
+        let callText = try actions.isEmpty ? "" : JSON.text(outcome.payload)
+        let call = rows.call
+        let log = { (type: EventType, audience: Audience, data: String) throws in
+            _ = try self.append(
+                EventDraft(
+                    type, to: [audience], room: call.room, call: call.id, actor: input.actor, at: input.now, data: data))
+        }
+        for action in actions {
+            switch action {
+            case .announceCreated: try log(.callCreated, .room(call.room), callText)
+            case .announceUpdated: try log(.callUpdated, .room(call.room), callText)
+            case .announceEnded: try log(.callEnded, .room(call.room), callText)
+            case .ring(let user): try log(.callRinging, .user(user), callText)
+            case .announceParticipant(let user):
+                guard let participant = outcome.payload.participants.first(where: { $0.participant.user == user })
+                else { continue }
+                let payload = CallParticipantPayload(call: call.id, participant: participant)
+                try log(.callParticipant, .room(call.room), JSON.text(payload))
+            case .tellAnsweredElsewhere(let user, let device):
+                let payload = AnsweredElsewherePayload(call: call.id, device: device)
+                try log(.callAnsweredElsewhere, .user(user), JSON.text(payload))
+            case .deliver(let delivery):
+                outcome.delivered[delivery.id] = try self.deliver(delivery, of: call, input)
+            case .tellSuperseded(let offer, let route):
+                let notice = SignalDelivery(
+                    id: input.ids.next(at: input.now), type: .superseded, route: route, createdAt: input.now,
+                    payload: JSONObjectText.adding("offer", offer, to: "{}"))
+                try self.deliver(notice, of: call, input)
+            case .forgetSignals(let leg): try self.deleteSignalEvents(of: call.id, leg: leg)
+            case .forgetAllSignals: try self.deleteSignalEvents(of: call.id)
+            case .record(let entry): try self.insert(TimelineEntry(entry, at: input.now), of: call.id)
+            case .refuse(let problem): outcome.refusal = try self.adding(rows, to: problem)
+            }
+        }
+        return outcome
+    }
+
+    /// Logs a signal for the addressee's device alone.
+    @discardableResult
+    private func deliver(_ signal: SignalDelivery, of call: Call, _ input: CallInput) throws -> Event {
+        let route = signal.route
+        let members =
+            "\"id\":\"\(signal.id)\",\"call\":\"\(call.id)\",\"from\":\"\(route.from)\",\"leg\":\"\(route.fromLeg)\","
+            + "\"to\":\"\(route.to)\",\"toLeg\":\"\(route.toLeg)\",\"type\":\"\(signal.type.rawValue)\","
+            + "\"createdAt\":\"\(signal.createdAt)\""
+        let draft = EventDraft(
+            .signal, to: [.device(route.toDevice)], room: call.room, call: call.id, actor: input.actor, at: input.now,
+            data: JSONObjectText.joining(members, signal.payload), signal: signal.id)
+        return draft.event(seq: try self.append(draft))
+    }
+
+    /// Illegal moves are answered with the call as it is.
+    private func adding(_ rows: CallRows, to problem: Problem) throws -> Problem {
+        guard problem.kind.status == 409 else { return problem }
+        var problem = problem
+        problem.members["call"] = try JSON.decode(JSONValue.self, from: JSON.text(try self.payload(of: rows)))
+        return problem
+    }
+}
+
+extension TimelineEntry {
+    /// The line that the record keeps.
+    init(_ entry: CallRecordEntry, at now: Timestamp) throws {
+        let (kind, user, members): (String, UserID?, [String: JSONValue]) =
+            switch entry {
+            case .created(let user): ("created", user, [:])
+            case .invited(let user, let inviter): ("invited", user, ["by": .string(inviter.text)])
+            case .state(let state): ("state", nil, ["state": .string(state.rawValue)])
+            case .participant(let user, let state, let leg, let reason):
+                ("participant", user, ["state": .string(state.rawValue), "leg": .of(leg?.text), "reason": .of(reason)])
+            case .offer(let signal, let from, let to):
+                ("offer", from, ["signal": .string(signal.text), "to": .string(to.text)])
+            case .answer(let signal, let offer, let from, let to):
+                (
+                    "answer", from,
+                    ["signal": .string(signal.text), "offer": .string(offer.text), "to": .string(to.text)]
+                )
+            case .rejectedOffer(let offer, let from, let to):
+                ("reject", from, ["offer": .string(offer.text), "to": .string(to.text)])
+            case .connected(let user): ("connected", user, [:])
+            case .dropped(let from, let to, let total):
+                ("dropped", from, ["to": .string(to.text), "total": .integer(Int64(total))])
+            case .reason(let reason, let user): ("reason", user, ["reason": .string(reason)])
+            case .ended(let reason, let user): ("ended", user, ["reason": .string(reason.rawValue)])
+            }
+        self.init(at: now, kind: kind, user: user, data: try JSON.text(members.filter { $0.value != .null }))
+    }
+}
+
+extension JSONValue {
+    fileprivate static func of(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
+}

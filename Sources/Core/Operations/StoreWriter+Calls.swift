@@ -1,0 +1,213 @@
+/// A call to be made.
+package struct NewCall: Sendable {
+    package var media: CallMedia
+    /// Whom to ring; empty for an open invitation to the room.
+    package var invite: [UserReference]
+    package var ringTimeoutSeconds: Int
+    /// SHA-256 of the token that lets a beacon end the caller's leg.
+    package var leaveTokenHash: String
+
+    package init(
+        media: CallMedia, invite: [UserReference] = [], ringTimeoutSeconds: Int = Limits.ringTimeoutSecondsDefault,
+        leaveTokenHash: String
+    ) {
+        self.media = media
+        self.invite = invite
+        self.ringTimeoutSeconds = ringTimeoutSeconds
+        self.leaveTokenHash = leaveTokenHash
+    }
+}
+
+/// A joining of a call.
+package struct CallJoining: Sendable {
+    /// What differs from the call's own media, screen off.
+    package var media: CallStateMachine.MediaChange
+    package var holdsCandidates: Bool
+    package var takesOver: Bool
+    package var leaveTokenHash: String
+
+    package init(
+        media: CallStateMachine.MediaChange = .init(), holdsCandidates: Bool = false, takesOver: Bool = false,
+        leaveTokenHash: String
+    ) {
+        self.media = media
+        self.holdsCandidates = holdsCandidates
+        self.takesOver = takesOver
+        self.leaveTokenHash = leaveTokenHash
+    }
+}
+
+/// What became of a signal that was taken.
+package struct SignalReceipt: Sendable {
+    package let id: SignalID
+    /// As logged for the addressee's device; `nil` while the signal is held.
+    package let event: Event?
+    /// The addressee's device.
+    package let device: DeviceID?
+    /// The signal was not taken after all: answer with this, but keep the write, as the record tells of it.
+    package let refusal: Problem?
+}
+
+extension StoreWriter {
+    /// Starts a call in a room, its caller joined, and posts the invitation to the chat.
+    ///
+    /// - throws: ``Problem`` `not-found`, `not-a-member`, `room-archived`, `limit-reached`, `validation-failed`.
+    package func createCall(
+        in room: RoomReference, _ new: NewCall, joinedMax: Int = Limits.joinedParticipantsMax, as acting: Acting
+    ) throws -> CallPayload {
+        try FieldRules.ringTimeout(new.ringTimeoutSeconds)
+        let room = try self.writableAccess(room, as: acting.user, to: .startCall).room
+        let invited = try self.invitees(new.invite, field: "invite", of: room.id, as: acting.user)
+        let started = try self.liveCalls(of: acting.user.id, in: nil).count { id in
+            try self.callRows(id)?.call.initiator == acting.user.id
+        }
+        guard started < Limits.liveCallsPerInitiatorMax else {
+            throw Problem(.limitReached, "You have started \(Limits.liveCallsPerInitiatorMax) calls that go on")
+        }
+        let call = Call(
+            id: acting.ids.next(at: acting.now), room: room.id, initiator: acting.user.id, media: new.media,
+            ringTimeoutSeconds: new.ringTimeoutSeconds, createdAt: acting.now)
+        let joining = CallStateMachine.Joining(
+            user: acting.user.id, device: acting.device, leg: acting.ids.next(at: acting.now),
+            leaveTokenHash: new.leaveTokenHash,
+            media: ParticipantMedia(audio: new.media.audio, video: new.media.video, screen: false))
+        let created = CallStateMachine.created(call, by: joining, inviting: invited, joinedMax: joinedMax)
+        let payload = try self.carryOut(
+            created.actions, rows: created.machine.rows, CallInput(old: nil, as: acting)
+        ).payload
+        // The seed's invitation: its clients know a call by this message.
+        let metadata: [String: JSONValue] = ["action": .string("join_call"), "call": .string(call.id.text)]
+        try self.write(
+            content: "📞 [KLIK DI SINI] ", metadata: try JSON.text(metadata), origin: .rest, in: room, as: acting)
+        return payload
+    }
+
+    /// Joins a call on the asker's device; `peers` are whom it offers to.
+    ///
+    /// - throws: ``Problem`` `not-found`, `not-a-member`, `room-archived`, `joined-elsewhere`, `call-ended`,
+    ///   `call-full`, `limit-reached`.
+    package func joinCall(
+        _ id: CallID, _ joining: CallJoining, joinedMax: Int = Limits.joinedParticipantsMax, as acting: Acting
+    ) throws -> (call: CallPayload, peers: [CallStateMachine.Peer]) {
+        let (rows, access) = try self.callRows(id, as: acting.user, to: .joinCall)
+        guard !access.room.isArchived else { throw Problem(.roomArchived) }
+        let media = rows.call.media
+        let input = CallStateMachine.Joining(
+            user: acting.user.id, device: acting.device, leg: acting.ids.next(at: acting.now),
+            leaveTokenHash: joining.leaveTokenHash,
+            media: ParticipantMedia(
+                audio: joining.media.audio ?? media.audio, video: joining.media.video ?? media.video,
+                screen: joining.media.screen ?? false),
+            holdsCandidates: joining.holdsCandidates, takesOver: joining.takesOver)
+        let outcome = try self.decide(CallInput(old: rows, as: acting), joinedMax: joinedMax) {
+            machine throws(Problem) in try machine.joined(input, at: acting.now)
+        }
+        return (outcome.payload, CallStateMachine(outcome.rows).peers(of: acting.user.id))
+    }
+
+    /// Rings more members of the room.
+    ///
+    /// - throws: ``Problem`` `not-found`, `not-a-member`, `not-joined`, `call-ended`, `limit-reached`,
+    ///   `validation-failed`.
+    package func inviteToCall(_ id: CallID, _ users: [UserReference], as acting: Acting) throws -> CallPayload {
+        let (rows, access) = try self.callRows(id, as: acting.user, to: .joinCall)
+        guard !users.isEmpty else { throw Problem.invalid("users", "must not be empty") }
+        let invited = try self.invitees(users, field: "users", of: access.room.id, as: acting.user)
+        return try self.decide(CallInput(old: rows, as: acting)) {
+            machine throws(Problem) in try machine.invited(invited, by: acting.user.id, at: acting.now)
+        }.payload
+    }
+
+    /// Passes a signal to one peer, or holds it until its time has come.
+    ///
+    /// - throws: ``Problem`` `not-found`, `not-a-member`, `call-ended`, `not-joined`, `joined-elsewhere`, `glare`,
+    ///   `stale-offer`, `validation-failed`. A batch that does not fit is no error here: see ``SignalReceipt/refusal``.
+    package func sendSignal(
+        _ id: CallID, to peer: UserReference, _ content: SignalContent, as acting: Acting
+    ) throws -> SignalReceipt {
+        let rows = try self.callRows(id, as: acting.user, to: .joinCall).rows
+        let peer = try self.signalPeer(peer, as: acting.user)
+        let signal = IncomingSignal(
+            id: acting.ids.next(at: acting.now), from: acting.user.id, device: acting.device, to: peer,
+            payload: content.payload, at: acting.now)
+        let outcome = try self.decide(CallInput(old: rows, as: acting)) { machine throws(Problem) in
+            switch content.kind {
+            case .offer(let ufrags): try machine.offerReceived(signal, ufrags: ufrags)
+            case .answer(let offer, let ufrags): try machine.answerReceived(signal, to: offer, ufrags: ufrags)
+            case .candidates(let batch): try machine.candidatesReceived(signal, batch: batch)
+            case .reject(let offer, let reason): try machine.rejectReceived(signal, of: offer, reason: reason)
+            case .renegotiate: try machine.messageReceived(signal, type: .renegotiate)
+            case .restartICE: try machine.messageReceived(signal, type: .restartICE)
+            case .custom: try machine.messageReceived(signal, type: .custom)
+            }
+        }
+        return SignalReceipt(
+            id: signal.id, event: outcome.delivered[signal.id],
+            device: rows.participants.first { $0.user == peer }?.device, refusal: outcome.refusal)
+    }
+
+    /// Declines the asker's ring, on all devices. Safe to repeat.
+    ///
+    /// - throws: ``Problem`` `not-found`, `not-a-member`, `call-ended`, `illegal-move`, `validation-failed`.
+    package func rejectCall(_ id: CallID, reason: String?, as acting: Acting) throws -> CallPayload {
+        try FieldRules.reason(reason)
+        let rows = try self.callRows(id, as: acting.user, to: .readCalls).rows
+        return try self.decide(CallInput(old: rows, as: acting)) {
+            machine throws(Problem) in try machine.declined(acting.user.id, reason: reason, at: acting.now)
+        }.payload
+    }
+
+    /// Changes what the asker sends, or says what ICE says, from the owning device.
+    ///
+    /// - throws: ``Problem`` `not-found`, `not-a-member`, `call-ended`, `not-joined`, `joined-elsewhere`.
+    package func changeParticipant(
+        _ id: CallID, media: CallStateMachine.MediaChange?, connection: ConnectionState?, as acting: Acting
+    ) throws -> CallPayload {
+        let rows = try self.callRows(id, as: acting.user, to: .joinCall).rows
+        return try self.decide(CallInput(old: rows, as: acting)) { machine throws(Problem) in
+            try machine.participantChanged(
+                acting.user.id, device: acting.device, media: media, connection: connection, at: acting.now)
+        }.payload
+    }
+
+    /// The named users, who must be members of the room; each once.
+    private func invitees(
+        _ references: [UserReference], field: String, of room: RoomID, as user: User
+    ) throws -> [UserID] {
+        guard references.count <= Limits.invitedUsersMax else {
+            throw Problem.invalid(field, "must have at most \(Limits.invitedUsersMax) elements")
+        }
+        var found: [UserID] = []
+        for (index, reference) in references.enumerated() {
+            // One answer for who does not exist and who is no member: others' existence is nobody's business.
+            guard let invited = try? self.user(reference, as: user), try self.member(invited.id, of: room) != nil else {
+                throw Problem.invalid("\(field)[\(index)]", "must be a member of this room")
+            }
+            guard invited.id != user.id else { throw Problem.invalid("\(field)[\(index)]", "must not be yourself") }
+            if !found.contains(invited.id) { found.append(invited.id) }
+        }
+        return found
+    }
+
+    /// Whoever is not there has not joined.
+    private func signalPeer(_ reference: UserReference, as user: User) throws -> UserID {
+        let peer: UserID
+        switch reference {
+        case .id(let id): peer = id
+        case .me: peer = user.id
+        case .username(let name):
+            guard let found = try self.user(username: name) else {
+                throw Problem.invalid("to", "must be a user")
+            }
+            peer = found.id
+        }
+        guard peer != user.id else { throw Problem.invalid("to", "must not be yourself") }
+        return peer
+    }
+}
+
+extension CallInput {
+    init(old: CallRows?, as acting: Acting) {
+        self.init(old: old, actor: acting.user.id, now: acting.now, ids: acting.ids)
+    }
+}
