@@ -1,12 +1,15 @@
 """Fixtures: a server of one's own, its seed, and how much is run."""
 
+import asyncio
 import os
 import random
 import resource
 
 import pytest
 
-from lib.server import Server
+from lib.client import Client
+from lib.raw_http import assert_answers_others, settled_sockets
+from lib.server import Server, wait_until
 
 # 1 is the size for CI; more multiplies seeds, rounds and messages.
 SCALE = float(os.environ.get("SCALE", "1"))
@@ -55,6 +58,41 @@ def server_factory(tmp_path):
 def server(server_factory) -> Server:
     """A started server with default settings."""
     return server_factory().start()
+
+
+@pytest.fixture(scope="module")
+def module_server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.discard()
+
+
+@pytest.fixture
+def shared_server(module_server: Server) -> Server:
+    """One server for all tests of a module that use rooms of their own; started again when a test has brought it
+    down, so that one crash is one failure."""
+    return module_server if module_server.is_running() else module_server.start()
+
+
+@pytest.fixture
+def member(server: Server):
+    """A user in a room, as (headers, room id)."""
+
+    async def prepare():
+        async with await Client.sign_up(server, "member") as client:
+            return client.headers() | {"Content-Type": "application/json"}, (await client.create_room())["id"]
+
+    return asyncio.run(prepare())
+
+
+@pytest.fixture
+def harmless(server: Server):
+    """Afterwards the server is the same process, answers others, and holds no more sockets than before."""
+    pid, sockets = server.pid, settled_sockets(server)
+    yield
+    assert server.is_running() and server.pid == pid, server.output()[-4000:]
+    assert_answers_others(server)
+    wait_until(lambda: server.open_sockets() <= sockets, f"no socket is left behind ({sockets} before)", 20)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -67,89 +67,107 @@ class Talker:
             self.ledger.acknowledge(answer.json())
 
 
-async def test_a_native_event_source_survives_rotation_restart_and_refusal(server_factory, page_url):
-    server: Server = server_factory(stream_rotate_seconds=2).start()
-    ledger = Ledger()
-    reader = await Client.sign_up(server, "reader")
-    writer = await Client.sign_up(server, "writer")
-    room = (await writer.create_room())["id"]
-    await reader.join_room(room)
+class Page:
+    """The page in the browser, asked for what its EventSource has told it."""
 
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
-        page = await browser.new_page(viewport={"width": 1000, "height": 900})
-        complaints: list[str] = []
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        await page.goto(page_url)
+    def __init__(self, page):
+        self.page = page
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
-        async def control(kind: str, reason: str | None = None) -> list[dict]:
-            events = await page.evaluate("seen.control")
-            return [event for event in events
-                    if event["type"] == kind and reason in (None, event["data"].get("reason"))]
+    async def seen(self) -> dict:
+        return await self.page.evaluate("seen")
 
-        async def came(kind: str, reason: str | None, count: int, seconds: float = 30) -> None:
-            async def enough() -> bool:
-                return len(await control(kind, reason)) >= count
-            await until(enough, f"{count} times {kind} {reason or ''}", seconds)
+    async def control(self, kind: str, reason: str | None = None) -> list[dict]:
+        """The `stream.*` events of a kind."""
+        return [event for event in (await self.seen())["control"]
+                if event["type"] == kind and reason in (None, event["data"].get("reason"))]
 
-        try:
-            ticket = await reader.post("/v1/stream-tickets", expect=201)
-            await page.evaluate("url => listen(url)", f"{server.url}/v1/events/stream?ticket={ticket['ticket']}")
-            await came("stream.ready", None, 1)
-            talker = Talker(writer, room, ledger)
-            talking = asyncio.create_task(talker.run())
+    async def wait_for(self, kind: str, reason: str | None = None, count: int = 1, seconds: float = 30) -> None:
+        async def enough() -> bool:
+            return len(await self.control(kind, reason)) >= count
 
-            # Rotation: the server ends the stream, the browser comes back with Last-Event-ID.
-            await came("stream.end", "rotate", 2)
-            await came("stream.ready", None, 3)
+        await until(enough, f"{count} times {kind} {reason or ''}", seconds)
 
-            # A drain, then a kill: the same port, the same data directory, and no word to the browser in the latter.
-            readies = len(await control("stream.ready"))
-            assert await asyncio.to_thread(server.stop) == 0
-            await asyncio.to_thread(server.start)
-            await came("stream.end", "drain", 1)
-            await came("stream.ready", None, readies + 1)
-            readies = len(await control("stream.ready"))
-            await server.restart_after_kill()
+    async def check(self, ledger: Ledger) -> None:
+        """Everything came once and in order, no resuming failed, and the browser never gave up."""
+        seen = await self.seen()
+        assert seen["fatal"] == 0, "the browser gave up"
+        assert not await self.control("stream.gap")
+        readies = await self.control("stream.ready")
+        assert all(event["data"]["resumed"] for event in readies[1:]), readies
+        sightings = Sightings("the page")
+        for event in seen["messages"]:
+            sightings.see(event)
+        ledger.check(sightings.messages, "the page")
+        assert not self.complaints
+        story = [event["data"].get("reason", event["type"]) for event in seen["control"]]
+        print(f"{len(ledger)} messages; {json.dumps(story)}")
 
-            # A 429: before the browser is back, the device has its 8 streams.
-            others = [Follower(server.port, reader.token, lambda event: None) for _ in range(8)]
-            holding = [asyncio.create_task(hold(other)) for other in others]
-            await came("stream.end", "limit", 1, 60)
-            for task in holding:
-                task.cancel()
-            await asyncio.gather(*holding, return_exceptions=True)
-            await came("stream.ready", None, readies + 1, 60)
 
-            talker.stopping = True
-            await talking
-            last = await writer.say(room, "the end")
-            ledger.acknowledge(last)
+async def end_streams_in_every_way(server: Server, reader: Client, page: Page) -> None:
+    """Rotation, a drain, a kill, and a refusal for too many streams."""
+    # The server ends the stream, the browser comes back with Last-Event-ID.
+    await page.wait_for("stream.end", "rotate", 2)
+    await page.wait_for("stream.ready", count=3)
 
-            async def has_last() -> bool:
-                return await page.evaluate("id => seen.messages.some(event => event.data.id === id)", last["id"])
-            await until(has_last, "the last message is in the page", 30)
+    # The same port, the same data directory; the kill comes without a word to the browser.
+    readies = len(await page.control("stream.ready"))
+    assert await asyncio.to_thread(server.stop) == 0
+    server.spawn()
+    await asyncio.to_thread(server.wait_ready)
+    await page.wait_for("stream.end", "drain")
+    await page.wait_for("stream.ready", count=readies + 1)
+    readies = len(await page.control("stream.ready"))
+    await server.restart_after_kill()
 
-            seen = await page.evaluate("seen")
-            assert seen["fatal"] == 0, "the browser gave up"
-            assert not [event for event in seen["control"] if event["type"] == "stream.gap"]
-            assert all(event["data"]["resumed"] for event in seen["control"][1:] if event["type"] == "stream.ready")
-            sightings = Sightings("the page")
-            for event in seen["messages"]:
-                sightings.see(event)
-            ledger.check(sightings.messages, "the page")
-            assert not complaints
-            print(f"{len(ledger)} messages; {json.dumps([e['data'].get('reason', e['type']) for e in seen['control']])}")
-        finally:
-            PICTURES.mkdir(exist_ok=True)
-            await page.screenshot(path=PICTURES / "event-source.png", full_page=True)
-            await browser.close()
-    await reader.http.aclose()
-    await writer.http.aclose()
+    # Before the browser is back, its device has its 8 streams: a 429, which a browser must not see as one.
+    others = [Follower(server.port, reader.token, lambda event: None) for _ in range(8)]
+    holding = [asyncio.create_task(hold(other)) for other in others]
+    await page.wait_for("stream.end", "limit", seconds=60)
+    for task in holding:
+        task.cancel()
+    await asyncio.gather(*holding, return_exceptions=True)
+    await page.wait_for("stream.ready", count=readies + 1, seconds=60)
 
 
 async def hold(follower: Follower) -> None:
     """Keeps one of the device's places taken, rotations notwithstanding."""
     while True:
         await follower.follow("sse")
+
+
+async def test_a_native_event_source_survives_rotation_restart_and_refusal(server_factory, page_url):
+    server: Server = server_factory(stream_rotate_seconds=2).start()
+    ledger = Ledger()
+    reader, writer = await Client.sign_up(server, "reader"), await Client.sign_up(server, "writer")
+    room = (await writer.create_room())["id"]
+    await reader.join_room(room)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
+        page = Page(await browser.new_page(viewport={"width": 1000, "height": 900}))
+        try:
+            await page.page.goto(page_url)
+            ticket = (await reader.post("/v1/stream-tickets", expect=201))["ticket"]
+            await page.page.evaluate("url => listen(url)", f"{server.url}/v1/events/stream?ticket={ticket}")
+            await page.wait_for("stream.ready")
+            talker = Talker(writer, room, ledger)
+            talking = asyncio.create_task(talker.run())
+            await end_streams_in_every_way(server, reader, page)
+            talker.stopping = True
+            await talking
+            last = await writer.say(room, "the end")
+            ledger.acknowledge(last)
+
+            async def has_last() -> bool:
+                return last["id"] in [event["data"]["id"] for event in (await page.seen())["messages"]]
+
+            await until(has_last, "the last message is in the page", 30)
+            await page.check(ledger)
+        finally:
+            PICTURES.mkdir(exist_ok=True)
+            await page.page.screenshot(path=PICTURES / "event-source.png", full_page=True)
+            await browser.close()
+    await reader.http.aclose()
+    await writer.http.aclose()

@@ -1,6 +1,7 @@
 """Two real WebRTC peers that never hold a WebSocket, one listening by SSE, the other by long-poll."""
 
 import asyncio
+from dataclasses import dataclass
 
 import pytest
 
@@ -28,93 +29,111 @@ async def listen(client: Client, wire: str) -> Inbox:
     return Inbox(follower, wire)
 
 
-async def place_call(caller: Client, callee: Client, room: str, wires: tuple[str, str]) -> dict:
-    """The seed's six phases, media and the end; returns the call's record."""
-    camera, other_camera = Peer(RED), Peer(BLUE)
+@dataclass
+class Side:
+    """One participant: who asks, what it hears, and its WebRTC peer."""
+
+    client: Client
+    inbox: Inbox
+    peer: Peer
+
+    async def signal(self, call: str, to: "Side", **payload) -> dict:
+        return await self.client.post(f"/v1/calls/{call}/signals", {"to": to.client.id, **payload}, expect=202)
+
+    async def take_candidates(self, count: int) -> None:
+        while count > 0:
+            event = await self.inbox.wait_for(signal_of("candidates"), "candidates")
+            await self.peer.add_candidates(event["data"]["candidates"])
+            count -= len(event["data"]["candidates"])
+
+
+async def invite(caller: Side, callee: Side, room: str) -> str:
+    """Phase 1: the caller's invitation stands in the chat. Returns the call's id as the callee reads it there."""
+    created = await caller.client.post(
+        f"/v1/rooms/{room}/calls", {"media": {"audio": False, "video": True}}, expect=201)
+    invitation = await callee.inbox.wait_for(
+        lambda event: event["type"] == "message.created" and event["actor"] == caller.client.id, "the invitation")
+    assert invitation["data"]["content"] == "📞 [KLIK DI SINI] "
+    assert invitation["data"]["metadata"] == {"action": "join_call", "call": created["call"]["id"]}
+    return invitation["data"]["metadata"]["call"]
+
+
+async def negotiate(caller: Side, callee: Side, call: str) -> None:
+    """Phases 2 to 5: the callee joins and offers, the caller accepts, candidates pass in both directions."""
+    joined = await callee.client.post(f"/v1/calls/{call}/join", {})
+    assert [peer["user"] for peer in joined["peers"]] == [caller.client.id]
+    assert [peer["polite"] for peer in joined["peers"]] == [callee.client.id < caller.client.id]
+    offer, candidates = split_candidates(await callee.peer.offer())
+    # A candidate before its offer: to hold it is the server's job, not a script's.
+    await callee.signal(call, caller, type="candidates", candidates=candidates[:1])
+    sent = await callee.signal(call, caller, type="offer", sdp=offer)
+    await callee.signal(call, caller, type="candidates", candidates=candidates[1:], end=True)
+
+    offered = await caller.inbox.wait_for(lambda event: event["type"] == "signal", "the offer")
+    assert offered["data"]["type"] == "offer", "a candidate came before its description"
+    assert offered["data"]["from"] == callee.client.id and offered["data"]["id"] == sent["id"]
+    assert offered["data"]["sdp"] == offer
+    answer, answer_candidates = split_candidates(await caller.peer.answer(offer))
+    await caller.signal(call, callee, type="answer", offer=sent["id"], sdp=answer)
+    await caller.signal(call, callee, type="candidates", candidates=answer_candidates, end=True)
+    answered = await callee.inbox.wait_for(signal_of("answer"), "the answer")
+    assert answered["data"]["offer"] == sent["id"]
+    await callee.peer.accept(answered["data"]["sdp"])
+    await caller.take_candidates(len(candidates))
+    await callee.take_candidates(len(answer_candidates))
+
+
+async def see_one_another(caller: Side, callee: Side, call: str) -> None:
+    """Phase 6: media flows, peer to peer; then the caller turns the camera off, and the other side hears of it."""
+    for side in (caller, callee):
+        await until(lambda: side.peer.connection.connectionState == "connected", "connected")
+        await side.client.patch(f"/v1/calls/{call}/participants/me", {"connection": "connected"})
+    await until(
+        lambda: min(len(caller.peer.seen), len(callee.peer.seen)) >= FRAMES_MIN,
+        f"{FRAMES_MIN} video frames on both sides", 30)
+    await caller.client.patch(
+        f"/v1/calls/{call}/participants/me", {"media": {"audio": False, "video": False, "screen": False}})
+    muted = await callee.inbox.wait_for(
+        lambda event: event["type"] == "call.participant" and event["data"]["user"] == caller.client.id
+        and not event["data"]["media"]["video"], "the camera turned off")
+    assert muted["data"]["connection"] == "connected"
+
+
+def assert_saw(peer: Peer, color: tuple[int, int, int]) -> None:
+    """Every frame is the other's, and the picture moves."""
+    colors = peer.colors_seen()
+    wrong = [seen for seen in colors if not close_to(seen, color)]
+    assert not wrong, f"{len(wrong)} of {len(colors)} frames are not the sender's, first {wrong[:3]}"
+    assert len(set(peer.bars_seen())) >= FRAMES_MIN // 3, "the picture does not move"
+
+
+async def hold_call(ani: Client, budi: Client, room: str, wires: tuple[str, str]) -> dict:
+    """A whole call; returns its record."""
+    red, blue = Peer(RED), Peer(BLUE)
     try:
-        async with await listen(caller, wires[0]) as caller_inbox, await listen(callee, wires[1]) as callee_inbox:
-            # 1. The caller's invitation stands in the chat.
-            call = await caller.post(f"/v1/rooms/{room}/calls", {"media": {"audio": False, "video": True}}, expect=201)
-            call_id = call["call"]["id"]
-            invitation = await callee_inbox.wait_for(
-                lambda event: event["type"] == "message.created" and event["actor"] == caller.id, "the invitation")
-            assert invitation["data"]["content"] == "📞 [KLIK DI SINI] "
-            assert invitation["data"]["metadata"] == {"action": "join_call", "call": call_id}
-
-            # 2. The callee clicks it: joins, and offers to the peer that is there.
-            joined = await callee.post(f"/v1/calls/{invitation['data']['metadata']['call']}/join", {})
-            assert [peer["user"] for peer in joined["peers"]] == [caller.id]
-            assert [peer["polite"] for peer in joined["peers"]] == [callee.id < caller.id]
-            offer, candidates = split_candidates(await other_camera.offer())
-            signals = f"/v1/calls/{call_id}/signals"
-            # Candidates before their offer: to hold them is the server's job.
-            early, late = candidates[:1], candidates[1:]
-            await callee.post(signals, {"to": caller.id, "type": "candidates", "candidates": early}, expect=202)
-            sent = await callee.post(signals, {"to": caller.id, "type": "offer", "sdp": offer}, expect=202)
-            await callee.post(
-                signals, {"to": caller.id, "type": "candidates", "candidates": late, "end": True}, expect=202)
-
-            # 3., 4. The caller sees who calls, and accepts.
-            offered = await caller_inbox.wait_for(signal_of("offer"), "the offer")
-            assert offered["data"]["from"] == callee.id and offered["data"]["id"] == sent["id"]
-            assert offered["data"]["sdp"] == offer
-            answer, answer_candidates = split_candidates(await camera.answer(offered["data"]["sdp"]))
-            await caller.post(
-                signals, {"to": callee.id, "type": "answer", "offer": sent["id"], "sdp": answer}, expect=202)
-            await caller.post(
-                signals, {"to": callee.id, "type": "candidates", "candidates": answer_candidates, "end": True},
-                expect=202)
-            answered = await callee_inbox.wait_for(signal_of("answer"), "the answer")
-            assert answered["data"]["offer"] == sent["id"]
-            await other_camera.accept(answered["data"]["sdp"])
-
-            # 5. Candidates, each behind the description it belongs to.
-            for inbox, peer, count in ((caller_inbox, camera, len(candidates)),
-                                       (callee_inbox, other_camera, len(answer_candidates))):
-                got = 0
-                while got < count:
-                    event = await inbox.wait_for(signal_of("candidates"), "candidates")
-                    await peer.add_candidates(event["data"]["candidates"])
-                    got += len(event["data"]["candidates"])
-
-            # 6. Media flows, peer to peer.
-            for client, peer in ((caller, camera), (callee, other_camera)):
-                await until(lambda: peer.connection.connectionState == "connected", "connected")
-                await client.patch(f"/v1/calls/{call_id}/participants/me", {"connection": "connected"})
-            await until(
-                lambda: len(camera.seen) >= FRAMES_MIN and len(other_camera.seen) >= FRAMES_MIN,
-                f"{FRAMES_MIN} video frames on both sides", 30)
-
-            # Mute: the other side hears of it.
-            await caller.patch(
-                f"/v1/calls/{call_id}/participants/me", {"media": {"audio": False, "video": False, "screen": False}})
-            muted = await callee_inbox.wait_for(
-                lambda event: event["type"] == "call.participant" and event["data"]["user"] == caller.id
-                and not event["data"]["media"]["video"], "the muted camera")
-            assert muted["data"]["connection"] == "connected"
-
-            await callee.post(f"/v1/calls/{call_id}/end", {})
-            for inbox in (caller_inbox, callee_inbox):
-                ended = await inbox.wait_for(lambda event: event["type"] == "call.ended", "the end")
-                assert ended["data"]["id"] == call_id
-
-        for peer, color in ((camera, BLUE), (other_camera, RED)):
-            colors = peer.colors_seen()
-            wrong = [seen for seen in colors if not close_to(seen, color)]
-            assert not wrong, f"{len(wrong)} of {len(colors)} frames are not the sender's, first {wrong[:3]}"
-            assert len(set(peer.bars_seen())) >= FRAMES_MIN // 3, "the picture does not move"
-        return await caller.get(f"/v1/calls/{call_id}")
+        async with await listen(ani, wires[0]) as ani_inbox, await listen(budi, wires[1]) as budi_inbox:
+            caller, callee = Side(ani, ani_inbox, red), Side(budi, budi_inbox, blue)
+            call = await invite(caller, callee, room)
+            await negotiate(caller, callee, call)
+            await see_one_another(caller, callee, call)
+            await budi.post(f"/v1/calls/{call}/end", {})
+            for side in (caller, callee):
+                ended = await side.inbox.wait_for(lambda event: event["type"] == "call.ended", "the end")
+                assert ended["data"]["id"] == call
+        assert_saw(red, BLUE)
+        assert_saw(blue, RED)
+        return await ani.get(f"/v1/calls/{call}")
     finally:
-        await asyncio.gather(camera.close(), other_camera.close())
+        await asyncio.gather(red.close(), blue.close())
 
 
 @pytest.mark.parametrize("wires", [("sse", "poll"), ("ndjson", "poll")], ids="-".join)
 async def test_media_flows_between_peers_that_never_held_a_websocket(server, wires):
-    async with await Client.sign_up(server, "ani", "rahasia sekali") as ani, await Client.sign_up(server, "budi") as budi:
+    async with await Client.sign_up(server, "ani", "kata sandi") as ani, await Client.sign_up(server, "budi") as budi:
         room = (await ani.create_room())["id"]
         await budi.join_room(room)
 
-        record = await place_call(ani, budi, room, wires)
+        record = await hold_call(ani, budi, room, wires)
 
         assert record["state"] == "ended" and record["endReason"] == "completed" and record["endedBy"] == budi.id
         assert record["initiator"] == ani.id and record["room"] == room

@@ -113,7 +113,7 @@ async def test_every_event_comes_once_and_in_order_whatever_the_wire(server: Ser
     ledger.check(sightings.messages, "the hopping reader")
     ledger.check(await reader.history(room), "history")
     logged = [event for event in await reader.log(after=start, **scope)]
-    assert [event["id"] for event in logged] == [event["id"] for event in sightings.events], "the log and the reader differ"
+    assert [event["id"] for event in logged] == [event["id"] for event in sightings.events], "the log differs"
     assert [seq(event["id"]) for event in logged] == sorted({seq(event["id"]) for event in logged})
     wires_used = {name.split()[0] for name in hops}
     assert wires_used == set(HOPS), f"only {wires_used}"

@@ -1,9 +1,7 @@
-"""`comblang serve` and the other commands, as somebody at a terminal meets them."""
+"""`comblang serve` as somebody at a terminal meets them."""
 
 import asyncio
-import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -16,20 +14,8 @@ import httpx
 import pytest
 
 from lib.client import Client
-from lib.ledger import seq
-from lib.server import BINARY, EXIT_SECONDS_MAX, Server, comblang, environment, until
+from lib.server import EXIT_SECONDS_MAX, Server, assert_one_line_error, comblang, until
 from lib.wires import WIRES, Follower
-
-
-def assert_one_line_error(result: subprocess.CompletedProcess, *words: str) -> None:
-    """One line on stderr that says what is wrong, no stack trace, nothing on stdout, and a failure's exit code."""
-    lines = [line for line in result.stderr.strip().splitlines() if line.strip()]
-    assert result.returncode not in (0, None) and result.returncode > 0, (result.returncode, result.stderr)
-    assert len(lines) == 1, f"not one line:\n{result.stderr}"
-    for word in words:
-        assert word in lines[0], f"{word!r} is not in: {lines[0]}"
-    for trace in ("Fatal error", "Swift/", "Backtrace", "StoreError(", "NIOCore", "IOError", "Optional("):
-        assert trace not in lines[0], lines[0]
 
 
 def serve(directory, *arguments: str, **settings) -> subprocess.CompletedProcess:
@@ -229,125 +215,12 @@ def test_a_second_signal_exits_at_once(server: Server):
         assert time.monotonic() - start < 5
 
 
-class Command:
-    """The CLI against one server."""
-
-    def __init__(self, server: Server, token: str | None = None):
-        self.server, self.token = server, token
-
-    def settings(self) -> dict:
-        return {"token": self.token} if self.token else {"data_dir": self.server.data}
-
-    def __call__(self, *arguments: str, ok: bool = True, stdin: str = "") -> str:
-        result = subprocess.run(
-            [BINARY, *arguments, "--url", self.server.url], env=environment(**self.settings()), input=stdin,
-            capture_output=True, text=True, timeout=30)
-        assert (result.returncode == 0) == ok, f"{arguments}: {result.returncode}\n{result.stdout}\n{result.stderr}"
-        return result.stdout if ok else result.stderr
-
-    def json(self, *arguments: str, **more) -> list[dict]:
-        return [json.loads(line) for line in self(*arguments, "--json", **more).splitlines()]
-
-
-def test_rooms_users_and_messages_by_the_command_line(server: Server):
-    admin = Command(server)
-    (made,) = admin.json("user", "create", "siti", "--password", stdin="rahasia sekali\n")
-    assert made["user"]["username"] == "siti" and made["accessToken"]
-    siti = Command(server, made["accessToken"])
-    (room,) = siti.json("room", "create", "dapur")
-    assert room["name"] == "dapur" and room["createdBy"] == made["user"]["id"]
-    assert "dapur" in siti("room", "list")
-    assert [entry["name"] for entry in siti.json("room", "list")].count("dapur") == 1
-
-    (guest,) = admin.json("user", "create", "budi")
-    budi = Command(server, guest["accessToken"])
-    assert "not" in budi("send", "dapur", "halo", ok=False)
-    budi("room", "join", "dapur")
-    (message,) = budi.json("send", "dapur", "halo", "semua")
-    assert message["content"] == "halo semua"
-    assert {member["username"] for member in siti.json("room", "members", "dapur")} == {"siti", "budi"}
-    assert {"siti", "budi"} <= {user["username"] for user in siti.json("user", "list")}
-    (shown,) = budi.json("user", "show", "me")
-    assert shown["id"] == guest["user"]["id"]
-
-    exports = siti("token", "create", "password", "siti", stdin="rahasia sekali\n")
-    token = re.search(r"export COMBLANG_TOKEN=(\S+)", exports)[1]
-    again = Command(server, token)
-    assert again.json("user", "show", "me")[0]["username"] == "siti"
-    again("token", "revoke")
-    assert "credentials" in again("user", "show", "me", ok=False).lower()
-    assert siti.json("user", "show", "me")[0]["username"] == "siti", "another session was revoked too"
-
-    budi("room", "leave", "dapur")
-    siti("room", "archive", "dapur")
-    assert "archived" in siti("send", "dapur", "masih ada orang?", ok=False)
-
-
-@pytest.mark.parametrize("arguments, words", [
-    (("room", "show", "nowhere"), "no such"),
-    (("user", "show", "@nobody"), "no such"),
-    (("room", "create", "X"), "name"),
-], ids=lambda value: "-".join(value) if isinstance(value, tuple) else None)
-def test_a_refusal_by_the_server_is_one_line(server: Server, arguments, words):
-    result = comblang(*arguments, "--url", server.url, data_dir=server.data)
-    assert_one_line_error(result)
-    assert words in result.stderr.lower()
-
-
-def test_no_server_is_one_line(server: Server):
-    server.stop()
-    assert_one_line_error(comblang("room", "list", "--url", server.url, data_dir=server.data), server.url)
-
-
 def test_migrate_makes_a_database_that_serves(server_factory):
     server: Server = server_factory()
     assert comblang("migrate", "--data-dir", str(server.data)).returncode == 0
     assert comblang("migrate", "--data-dir", str(server.data)).returncode == 0, "migrating twice failed"
     server.start()
     assert server.stop() == 0
-
-
-async def test_tail_goes_on_behind_its_last_event_after_a_restart(server: Server, tmp_path):
-    async with await Client.sign_up(server, "reader", "a password") as client:
-        room = (await client.create_room())["id"]
-        output, remarks = tmp_path / "tail.out", tmp_path / "tail.err"
-        with open(output, "wb") as out, open(remarks, "wb") as err:
-            tail = subprocess.Popen(
-                [BINARY, "tail", "--url", server.url, "--types", "message.*", "--after", "earliest",
-                 "--cursor-file", str(tmp_path / "cursor")],
-                env=environment(token=client.token), stdin=subprocess.DEVNULL, stdout=out, stderr=err)
-        try:
-            sent = []
-
-            def printed() -> list[dict]:
-                return [json.loads(line) for line in output.read_text().splitlines()]
-
-            for _ in range(3):
-                sent += [(await client.say(room, f"number {len(sent)}"))["id"] for _ in range(10)]
-                await until(lambda: len(printed()) >= len(sent), f"tail prints, {remarks.read_text()}", 30)
-                await server.restart_after_kill()
-            sent.append((await client.say(room, "the end"))["id"])
-            await until(lambda: len(printed()) >= len(sent), f"tail prints, {remarks.read_text()}", 30)
-            events = printed()
-            assert [event["data"]["id"] for event in events] == sent
-            assert [seq(event["id"]) for event in events] == sorted(seq(event["id"]) for event in events)
-            assert remarks.read_text(), "nothing was said about the lost connections"
-        finally:
-            tail.terminate()
-            await asyncio.to_thread(tail.wait, 10)
-
-        # The next run goes on where this one stopped.
-        after = (await client.say(room, "while nobody listened"))["id"]
-        with open(output, "wb") as out:
-            tail = subprocess.Popen(
-                [BINARY, "tail", "--url", server.url, "--types", "message.*", "--cursor-file", str(tmp_path / "cursor")],
-                env=environment(token=client.token), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL)
-        try:
-            await until(lambda: output.read_text().endswith("\n"), "tail prints", 20)
-            assert [json.loads(line)["data"]["id"] for line in output.read_text().splitlines()] == [after]
-        finally:
-            tail.terminate()
-            await asyncio.to_thread(tail.wait, 10)
 
 
 def test_help_and_version(tmp_path):

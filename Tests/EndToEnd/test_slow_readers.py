@@ -126,6 +126,43 @@ class StallingReader:
                 await self.follower.follow("sse")
 
 
+class Measurements:
+    """p99 and resident set of phases with and without stalled readers."""
+
+    def __init__(self, server: Server, publisher: Publisher, reader: FanoutReader, streams: int):
+        self.server, self.publisher, self.reader, self.streams = server, publisher, reader, streams
+        self.p99: dict[bool, list[float]] = {False: [], True: []}
+        self.resident: dict[bool, list[int]] = {False: [], True: []}
+        self.phase = 0
+
+    async def take(self, with_slow: bool) -> None:
+        self.phase += 1
+        seconds = SECONDS_WITH if with_slow else SECONDS_WITHOUT
+        publishing = asyncio.create_task(self.publisher.publish(self.phase, seconds))
+        most = 0
+        while not publishing.done():
+            most = max(most, self.server.resident_bytes())
+            await asyncio.sleep(0.1)
+        await publishing
+        assert await self.reader.ask(f"wait {self.publisher.number}") == f"seen {self.publisher.number}"
+        report = json.loads(await self.reader.ask(f"report {self.phase}"))
+        assert report["events"] == int(seconds * EVENTS_PER_SECOND) * self.streams
+        self.p99[with_slow].append(report["p99_us"])
+        self.resident[with_slow].append(most)
+        print(f"phase {self.phase}, {SLOW if with_slow else 0} stalled: {report}, resident {most >> 20} MiB")
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.p99[True]) / statistics.median(self.p99[False])
+
+    def check(self) -> None:
+        added = max(self.resident[True]) - max(self.resident[False])
+        print(f"p99 (µs) {self.p99}, ratio {self.ratio:.2f}; stalled readers added {added >> 10} KiB")
+        assert self.ratio <= RATIO_MAX, f"p99 of the others is {self.ratio:.2f} times as long with stalled readers"
+        assert added <= ADDED_BYTES_MAX, f"{SLOW} stalled readers cost {added >> 20} MiB"
+        assert max(self.resident[True]) <= RESIDENT_BYTES_MAX
+
+
 async def test_readers_that_stop_cost_the_others_nothing(server: Server, tmp_path):
     publisher = Publisher(await Client.sign_up(server, "publisher"), "")
     room = publisher.room = (await publisher.client.create_room())["id"]
@@ -136,62 +173,33 @@ async def test_readers_that_stop_cost_the_others_nothing(server: Server, tmp_pat
     # At most 8 streams for each device.
     targets = [
         (users[number % USERS].token, f"device-{number // USERS // 8}") for number in range(STREAMS - SLOW)]
-    p99: dict[bool, list[float]] = {False: [], True: []}
-    resident: dict[bool, list[int]] = {False: [], True: []}
-    phase = 0
-
-    async def measure(reader: FanoutReader, with_slow: bool) -> None:
-        nonlocal phase
-        phase += 1
-        seconds = SECONDS_WITH if with_slow else SECONDS_WITHOUT
-        publishing = asyncio.create_task(publisher.publish(phase, seconds))
-        most = 0
-        while not publishing.done():
-            most = max(most, server.resident_bytes())
-            await asyncio.sleep(0.1)
-        await publishing
-        assert await reader.ask(f"wait {publisher.number}") == f"seen {publisher.number}"
-        report = json.loads(await reader.ask(f"report {phase}"))
-        assert report["events"] == int(seconds * EVENTS_PER_SECOND) * len(targets)
-        p99[with_slow].append(report["p99_us"])
-        resident[with_slow].append(most)
-        print(f"phase {phase}, {SLOW if with_slow else 0} stalled: {report}, resident {most >> 20} MiB")
-
-    def ratio() -> float:
-        return statistics.median(p99[True]) / statistics.median(p99[False])
 
     async with FanoutReader(server, f"{path}/stream", targets, tmp_path) as reader:
         assert await reader.line() == f"ready {len(targets)}"
         await publisher.publish(0, 1)  # Warms caches up; not measured.
-        quiet_sockets = None
+        quiet_sockets = server.open_sockets()
+        measured = Measurements(server, publisher, reader, len(targets))
         for round_number in range(ROUNDS_MAX):
-            await measure(reader, with_slow=False)
-            quiet_sockets = quiet_sockets or server.open_sockets()
+            await measured.take(with_slow=False)
 
-            cursor = await publisher.client.tail()
+            cursor, first = await publisher.client.tail(), publisher.number + 1
             stalled = [
                 StallingReader(Follower(
                     server.port, users[number % USERS].token, None, cursor=cursor, device="stalls", path=path))
                 for number in range(SLOW)]
-            first = publisher.number + 1
             await asyncio.gather(*(slow.stall() for slow in stalled))
-            await measure(reader, with_slow=True)
-            # They are let go of, not kept for ever; a client's own requests may hold a socket or two.
+            await measured.take(with_slow=True)
+            # They are let go of, not kept for ever; clients' own requests may hold a socket or two.
             await until(lambda: server.open_sockets() <= quiet_sockets + 5, "stalled streams are ended", 15)
             await asyncio.gather(*(slow.catch_up(publisher.number) for slow in stalled))
             for slow in stalled:
                 assert slow.numbers == list(range(first, publisher.number + 1)), "a stalled reader lost or doubled"
             # Machines are noisy: two rounds must show it, and if they do not, up to three more may; the medians
             # of all rounds count.
-            if round_number + 1 >= ROUNDS_MIN and ratio() <= RATIO_MAX:
+            if round_number + 1 >= ROUNDS_MIN and measured.ratio <= RATIO_MAX:
                 break
         faults = json.loads(await reader.ask("faults"))
-
-    added = max(resident[True]) - max(resident[False])
-    print(f"p99 {p99}, ratio {ratio():.2f}; resident {max(resident[True]) >> 20} MiB, {added >> 10} KiB for the stalled")
     assert faults == {"lost": 0, "twice": 0, "ended": 0}
-    assert ratio() <= RATIO_MAX, f"p99 of the others is {ratio():.2f} times as long with {SLOW} stalled readers"
-    assert added <= ADDED_BYTES_MAX, f"{SLOW} stalled readers cost {added >> 20} MiB"
-    assert max(resident[True]) <= RESIDENT_BYTES_MAX
+    measured.check()
     for client in (publisher.client, *users):
         await client.http.aclose()

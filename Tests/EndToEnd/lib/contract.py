@@ -21,7 +21,8 @@ class Contract:
     def __init__(self, document: dict):
         self.document = document
         self.paths = [
-            (re.compile(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(template))), template) for template in document["paths"]
+            (re.compile(re.sub(r"\\{[^}]+\\}", "[^/]+", re.escape(template))), template)
+            for template in document["paths"]
         ]
         # `/users/me` wins over `/users/{user}`, as in OpenAPI.
         self.paths.sort(key=lambda entry: entry[1].count("{"))

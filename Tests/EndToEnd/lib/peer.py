@@ -100,8 +100,8 @@ def split_candidates(sdp: str) -> tuple[str, list[dict]]:
             section += 1
             mid = mids[section]
         if line.startswith("a=candidate:"):
-            candidates.append({
-                "candidate": line.removeprefix("a="), "sdpMid": mid, "sdpMLineIndex": section, "usernameFragment": ufrag})
+            text = line.removeprefix("a=")
+            candidates.append({"candidate": text, "sdpMid": mid, "sdpMLineIndex": section, "usernameFragment": ufrag})
         elif line != "a=end-of-candidates":
             kept.append(line)
     return "\r\n".join(kept), candidates

@@ -63,6 +63,17 @@ def comblang(*arguments: str, timeout: float = 30, **settings) -> subprocess.Com
         stdin=subprocess.DEVNULL)
 
 
+def assert_one_line_error(result: subprocess.CompletedProcess, *words: str) -> None:
+    """One line on stderr that says what is wrong, no stack trace, nothing on stdout, and a failure's exit code."""
+    lines = [line for line in result.stderr.strip().splitlines() if line.strip()]
+    assert result.returncode not in (0, None) and result.returncode > 0, (result.returncode, result.stderr)
+    assert len(lines) == 1, f"not one line:\n{result.stderr}"
+    for word in words:
+        assert word in lines[0], f"{word!r} is not in: {lines[0]}"
+    for trace in ("Fatal error", "Swift/", "Backtrace", "StoreError(", "NIOCore", "IOError", "Optional("):
+        assert trace not in lines[0], lines[0]
+
+
 class Server:
     """`comblang serve` on a free port of 127.0.0.1, with its own data directory and log.
 
@@ -117,14 +128,17 @@ class Server:
     def start(self) -> "Server":
         """Starts it and returns when `/readyz` says that it takes traffic."""
         self.spawn()
-        wait_until(self._listening, f"the server is ready, log {self.log}", START_SECONDS_MAX)
+        self.wait_ready()
         return self
+
+    def wait_ready(self) -> None:
+        wait_until(self._listening, f"the server is ready, log {self.log}", START_SECONDS_MAX)
 
     async def restart_after_kill(self) -> None:
         """`kill -9`, then a new process at once."""
         self.kill()
         self.spawn()
-        await until(lambda: asyncio.to_thread(self._listening), "the server is ready again", START_SECONDS_MAX)
+        await asyncio.to_thread(self.wait_ready)
 
     def output(self) -> str:
         """What the present process has written to stdout and stderr."""

@@ -1,0 +1,76 @@
+"""HTTP/1.1 by hand: bytes as they are, and what comes back."""
+
+import http.client
+import json
+import socket
+import time
+
+import httpx
+
+from .server import Server, wait_until
+
+
+def assert_answers_others(server: Server, seconds: float = 5) -> None:
+    start = time.monotonic()
+    answer = httpx.get(f"{server.url}/readyz", timeout=seconds)
+    assert answer.status_code == 200 and time.monotonic() - start < seconds
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+
+
+def head(request_line: str, headers: dict | None = None, **more: str) -> bytes:
+    lines = [request_line, "Host: 127.0.0.1"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in ((headers or {}) | more).items()]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+
+
+def read_answer(sock: socket.socket, method: str = "GET") -> tuple[int, http.client.HTTPMessage, bytes] | None:
+    """One answer, or `None` when the server closed the connection without one."""
+    answer = http.client.HTTPResponse(sock, method=method)
+    try:
+        answer.begin()
+        return answer.status, answer.headers, answer.read()
+    except (http.client.BadStatusLine, http.client.RemoteDisconnected, ConnectionError):
+        return None
+
+
+def exchange(server: Server, data: bytes, method: str = "GET"):
+    """Sends bytes as they are and reads one answer; `None` when the connection is closed instead."""
+    with connect(server) as sock:
+        try:
+            sock.sendall(data)
+        except ConnectionError:
+            pass  # It may answer and close before everything was sent.
+        return read_answer(sock, method)
+
+
+def assert_problem(answer, *statuses: int, slug: str | None = None) -> dict:
+    assert answer is not None, "the connection was closed without an answer"
+    status, headers, body = answer
+    assert status in statuses, (status, body[:500])
+    assert headers["content-type"].split(";")[0] == "application/problem+json", (headers.items(), body[:500])
+    assert headers["x-request-id"]
+    problem = json.loads(body)
+    assert problem["status"] == status and problem["title"] and problem["type"].startswith("/problems/")
+    if slug is not None:
+        assert problem["type"] == f"/problems/{slug}"
+    return problem
+
+
+def assert_refused(answer) -> None:
+    """An error that is not our own words (the request could not be read at all), or a closed connection."""
+    assert answer is None or 400 <= answer[0] < 500, answer
+
+
+def settled_sockets(server: Server) -> int:
+    """The number of sockets without the requests of fixtures, whose connections are just being closed."""
+    counts = []
+
+    def is_settled() -> bool:
+        counts.append(server.open_sockets())
+        return len(counts) > 20 and len(set(counts[-20:])) == 1
+
+    wait_until(is_settled, "connections are closed")
+    return counts[-1]
