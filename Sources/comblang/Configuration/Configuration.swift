@@ -34,8 +34,8 @@ struct Configuration: Sendable {
     let gateway: GatewaySettings
     let hub: HubSettings
 
-    /// What is in force, for the log: the names that operators set, in their order. No secret is among them.
-    let inForce: [(name: String, value: String)]
+    /// What is in force, for the log, by the names of the file's members. No secret is among them.
+    let logMetadata: Logger.Metadata
 
     /// - throws: ``CommandFailure`` naming every setting that is wrong, in one line.
     init(_ sources: SettingsReader) throws(CommandFailure) {
@@ -54,7 +54,7 @@ struct Configuration: Sendable {
         guard settings.faults.isEmpty else {
             throw CommandFailure("bad setting: \(settings.faults.joined(separator: "; "))")
         }
-        self.inForce = settings.inForce
+        self.logMetadata = Dictionary(uniqueKeysWithValues: settings.inForce.map { ($0.name, .string($0.value)) })
     }
 
     private static func gatewaySettings(_ settings: inout SettingsReader) -> GatewaySettings {
@@ -81,10 +81,10 @@ struct Configuration: Sendable {
         hub.stallMax = .seconds(settings.integer("streamStallSeconds", in: 1...60, default: 5))
         hub.streamsPerDeviceMax = settings.integer("streamsPerDevice", in: 1...1000, default: hub.streamsPerDeviceMax)
         hub.streamsPerUserMax = settings.integer("streamsPerUser", in: 1...10_000, default: hub.streamsPerUserMax)
-        hub.recentEventsMax = settings.integer("recentEvents", in: 0...10_000_000, default: hub.recentEventsMax)
+        hub.recentEventsMax = settings.integer("recentEvents", in: 16...10_000_000, default: hub.recentEventsMax)
         let megabyte = 1024 * 1024
         hub.recentBytesMax =
-            megabyte * settings.integer("recentMegabytes", in: 0...4096, default: hub.recentBytesMax / megabyte)
+            megabyte * settings.integer("recentMegabytes", in: 1...4096, default: hub.recentBytesMax / megabyte)
         hub.drainSpread = drain
         return hub
     }

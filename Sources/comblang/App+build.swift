@@ -1,0 +1,65 @@
+import Core
+import Foundation
+import Gateway
+import Hub
+import Hummingbird
+import Logging
+import NIOCore
+import NIOPosix
+
+extension App {
+    /// All parts of a server, wired but not running: the only place where they meet.
+    struct Server {
+        /// HTTP with the services beneath it.
+        let application: any Service
+        /// First to hear of a graceful shutdown.
+        let drain: DrainService
+        let readiness: Readiness
+    }
+
+    /// Connections that have asked for nothing, or not to the end, are closed after so long.
+    private static let idleTimeout = TimeAmount.seconds(60)
+    /// Connections that the kernel holds until they are accepted; clients come back by the thousand after a restart.
+    private static let backlog = 4096
+
+    /// - parameters:
+    ///   - store: open; whoever opened it closes it.
+    ///   - onListening: called once, with the port, when requests are taken.
+    /// - throws: the store's error.
+    static func buildApplication(
+        configuration: Configuration, store: any EventStore, tokens: AccessTokens, time: any TimeSource,
+        logger: Logger, onListening: @escaping @Sendable (Int) -> Void
+    ) async throws -> Server {
+        let eventLoops = MultiThreadedEventLoopGroup.singleton
+        let ids = IDSource.system
+        let readiness = Readiness()
+        let hub = try await Hub.following(
+            store, on: eventLoops, settings: configuration.hub, time: time, logger: logger)
+        let authenticator = try await Authenticator(store: store, tokens: tokens, time: time, logger: logger)
+        let gateway = Gateway(
+            store: store, hub: hub, authenticator: authenticator, time: time, ids: ids,
+            settings: configuration.gateway, readiness: readiness, logger: logger)
+        let application = Application(
+            router: gateway.buildRouter(),
+            server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: Self.idleTimeout)),
+            configuration: ApplicationConfiguration(
+                address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
+            services: [hub],
+            onServerRunning: { channel in
+                readiness.becameReady()
+                onListening(channel.localAddress?.port ?? configuration.port)
+            },
+            eventLoopGroupProvider: .shared(eventLoops),
+            logger: logger)
+        let drain = DrainService(readiness: readiness, hub: hub, spread: configuration.drain, logger: logger)
+        return Server(application: application, drain: drain, readiness: readiness)
+    }
+}
+
+extension IDSource {
+    /// From the operating system's random source.
+    static let system = IDSource {
+        var generator = SystemRandomNumberGenerator()
+        return UInt128(generator.next()) << 64 | UInt128(generator.next())
+    }
+}
