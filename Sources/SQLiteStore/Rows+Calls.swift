@@ -1,0 +1,149 @@
+import Core
+
+extension Call {
+    static let table = Table(
+        "call", key: ["id"],
+        [
+            "room", "initiator", "state", "endReason", "endedBy", "audio", "video", "ringTimeoutSeconds", "createdAt",
+            "ringingAt", "answeredAt", "connectedAt", "endedAt",
+        ])
+
+    init(_ row: inout Columns) throws {
+        self.init(
+            id: row.id(), room: row.id(), initiator: row.id(), state: try row.value(),
+            endReason: try row.optionalValue(), endedBy: row.optionalID(),
+            media: CallMedia(audio: row.flag(), video: row.flag()), ringTimeoutSeconds: Int(row.integer()),
+            createdAt: row.time(), ringingAt: row.optionalTime(), answeredAt: row.optionalTime(),
+            connectedAt: row.optionalTime(), endedAt: row.optionalTime())
+    }
+
+    var values: [SQLValue] {
+        [
+            self.id.text, self.room.text, self.initiator.text, self.state.rawValue, self.endReason?.rawValue,
+            self.endedBy?.text, self.media.audio, self.media.video, self.ringTimeoutSeconds,
+            self.createdAt.milliseconds, self.ringingAt?.milliseconds, self.answeredAt?.milliseconds,
+            self.connectedAt?.milliseconds, self.endedAt?.milliseconds,
+        ]
+    }
+}
+
+extension Participant {
+    /// `isLive` is the call's: see `migrations/0001_initial.sql`.
+    static let table = Table(
+        "participant", key: ["call", "user"],
+        [
+            "device", "leg", "state", "invitedAt", "joinedAt", "leftAt", "audio", "video", "screen", "connection",
+            "transport", "leaveTokenHash", "holdsCandidates", "isLive",
+        ])
+
+    init(_ row: inout Columns) throws {
+        self.init(
+            call: row.id(), user: row.id(), device: row.optionalText().map(DeviceID.init(known:)),
+            leg: row.optionalID(), state: try row.value(), invitedAt: row.optionalTime(),
+            joinedAt: row.optionalTime(), leftAt: row.optionalTime(),
+            media: ParticipantMedia(audio: row.flag(), video: row.flag(), screen: row.flag()),
+            connection: try row.optionalValue(), transport: try row.optionalValue(),
+            leaveTokenHash: row.optionalText(), holdsCandidates: row.flag())
+    }
+
+    func values(isLive: Bool) -> [SQLValue] {
+        [
+            self.call.text, self.user.text, self.device?.text, self.leg?.text, self.state.rawValue,
+            self.invitedAt?.milliseconds, self.joinedAt?.milliseconds, self.leftAt?.milliseconds, self.media.audio,
+            self.media.video, self.media.screen, self.connection?.rawValue, self.transport?.rawValue,
+            self.leaveTokenHash, self.holdsCandidates, isLive,
+        ]
+    }
+}
+
+extension Leg {
+    static let table = Table("leg", key: ["id"], ["call", "user", "device", "transport", "joinedAt", "leftAt"])
+
+    init(_ row: inout Columns) throws {
+        self.init(
+            id: row.id(), call: row.id(), user: row.id(), device: DeviceID(known: row.text()),
+            transport: try row.optionalValue(), joinedAt: row.time(), leftAt: row.optionalTime())
+    }
+
+    var values: [SQLValue] {
+        [
+            self.id.text, self.call.text, self.user.text, self.device.text, self.transport?.rawValue,
+            self.joinedAt.milliseconds, self.leftAt?.milliseconds,
+        ]
+    }
+}
+
+extension Description {
+    static let table = Table(
+        "description", key: ["signal"],
+        [
+            "call", "kind", "state", "sender", "senderLeg", "addressee", "addresseeLeg", "ufrags", "isInitial",
+            "createdAt",
+        ])
+
+    init(_ row: inout Columns) throws {
+        self.init(
+            signal: row.id(), call: row.id(), kind: try row.value(), state: try row.value(), from: row.id(),
+            fromLeg: row.id(), to: row.id(), toLeg: row.id(), ufrags: try JSON.decode(from: row.text()),
+            isInitial: row.flag(), createdAt: row.time())
+    }
+
+    func values() throws -> [SQLValue] {
+        [
+            self.signal.text, self.call.text, self.kind.rawValue, self.state.rawValue, self.from.text,
+            self.fromLeg.text, self.to.text, self.toLeg.text, try JSON.text(self.ufrags), self.isInitial,
+            self.createdAt.milliseconds,
+        ]
+    }
+}
+
+extension HeldCandidates {
+    static let table = Table(
+        "heldCandidates", key: ["signal"],
+        [
+            "call", "sender", "senderLeg", "addressee", "addresseeLeg", "ufrags", "count", "payload", "createdAt",
+        ])
+
+    init(_ row: inout Columns) throws {
+        self.init(
+            signal: row.id(), call: row.id(), from: row.id(), fromLeg: row.id(), to: row.id(), toLeg: row.id(),
+            ufrags: try JSON.decode(from: row.text()), count: Int(row.integer()), payload: row.text(),
+            createdAt: row.time())
+    }
+
+    func values() throws -> [SQLValue] {
+        [
+            self.signal.text, self.call.text, self.from.text, self.fromLeg.text, self.to.text, self.toLeg.text,
+            try JSON.text(self.ufrags), self.count, self.payload, self.createdAt.milliseconds,
+        ]
+    }
+}
+
+extension CandidateCount {
+    static let table = Table(
+        "candidateCount", key: ["call", "sender", "addressee", "generation"], ["count", "dropped"])
+
+    /// - parameter row: begins behind the column `call`.
+    init(_ row: inout Columns) {
+        self.init(
+            from: row.id(), to: row.id(), generation: row.text(), count: Int(row.integer()),
+            dropped: Int(row.integer()))
+    }
+
+    func values(call: CallID) -> [SQLValue] {
+        [call.text, self.from.text, self.to.text, self.generation, self.count, self.dropped]
+    }
+}
+
+extension TimelineEntry {
+    static let table = Table("timelineEntry", key: ["call"], ["at", "kind", "user", "data"])
+
+    /// - parameter row: begins behind the column `call`.
+    init(_ row: inout Columns) {
+        self.init(at: row.time(), kind: row.text(), user: row.optionalID(), data: row.text())
+    }
+
+    func values(call: CallID) -> [SQLValue] {
+        [call.text, self.at.milliseconds, self.kind, self.user?.text, self.data]
+    }
+}

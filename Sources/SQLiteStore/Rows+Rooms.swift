@@ -1,0 +1,72 @@
+import Core
+
+extension Room {
+    static let table = Table(
+        "room", key: ["id"], ["name", "title", "visibility", "createdBy", "createdAt", "isArchived", "bridge"])
+
+    init(_ row: inout Columns) throws {
+        self.init(
+            id: row.id(), name: row.optionalText(), title: row.text(), visibility: try row.value(),
+            createdBy: row.id(), createdAt: row.time(), isArchived: row.flag(), bridge: row.optionalText())
+    }
+
+    var values: [SQLValue] {
+        [
+            self.id.text, self.name, self.title, self.visibility.rawValue, self.createdBy.text,
+            self.createdAt.milliseconds, self.isArchived, self.bridge,
+        ]
+    }
+}
+
+extension Member {
+    static let table = Table("member", key: ["room", "user"], ["role", "joinedAt", "joinedSeq", "readSeq"])
+
+    init(_ row: inout Columns) throws {
+        self.init(
+            room: row.id(), user: row.id(), role: try row.value(), joinedAt: row.time(), joinedSeq: row.integer(),
+            readSeq: row.integer())
+    }
+
+    var values: [SQLValue] {
+        [
+            self.room.text, self.user.text, self.role.rawValue, self.joinedAt.milliseconds, self.joinedSeq,
+            self.readSeq,
+        ]
+    }
+}
+
+extension Message {
+    static let table = Table(
+        "message", key: ["id"],
+        ["room", "seq", "user", "content", "metadata", "createdAt", "editedAt", "deletedAt", "origin"])
+
+    init(_ row: inout Columns) throws {
+        self.init(
+            id: row.id(), room: row.id(), seq: row.integer(), user: row.id(), content: row.text(),
+            metadata: row.optionalText(), createdAt: row.time(), editedAt: row.optionalTime(),
+            deletedAt: row.optionalTime(), origin: try row.value())
+    }
+
+    var values: [SQLValue] {
+        [
+            self.id.text, self.room.text, self.seq, self.user.text, self.content, self.metadata,
+            self.createdAt.milliseconds, self.editedAt?.milliseconds, self.deletedAt?.milliseconds,
+            self.origin.rawValue,
+        ]
+    }
+}
+
+extension IdempotentAnswer {
+    static let columns = "bodyHash, status, headers, body, createdAt"
+
+    /// - throws: `DecodingError` if the stored headers are no JSON object.
+    init(_ row: inout Columns) throws {
+        self.init(
+            bodyHash: row.text(), status: Int(row.integer()), headers: try JSON.decode(from: row.text()),
+            body: row.text(), createdAt: row.time())
+    }
+
+    func values() throws -> [SQLValue] {
+        [self.bodyHash, self.status, try JSON.text(self.headers), self.body, self.createdAt.milliseconds]
+    }
+}

@@ -1,0 +1,150 @@
+import Core
+
+extension SQLiteReading {
+    func room(_ id: RoomID) throws -> Room? {
+        try self.room("SELECT \(Room.table.selection) FROM room WHERE id = ?1", id.text)
+    }
+
+    func room(name: String) throws -> Room? {
+        try self.room("SELECT \(Room.table.selection) FROM room WHERE name = ?1", name)
+    }
+
+    private func room(_ sql: String, _ key: String) throws -> Room? {
+        guard var row = try self.db.row(sql, [key]).map(Columns.init) else { return nil }
+        return try Room(&row)
+    }
+
+    func roomView(_ id: RoomID, for user: UserID) throws -> RoomView? {
+        try self.roomViews("SELECT ?2 AS id", [user.text, id.text]).first
+    }
+
+    func roomViews(visibleTo user: UserID, after: RoomID?, limit: Int) throws -> [RoomView] {
+        // Both halves come in order from an index, so that SQLite merges them and stops at the limit.
+        try self.roomViews(
+            """
+            SELECT room AS id FROM member WHERE user = ?1 AND room > ?2 \
+            UNION SELECT id FROM room WHERE visibility = 'public' AND isArchived = 0 AND id > ?2 \
+            ORDER BY 1 LIMIT ?3
+            """, [user.text, after?.text ?? "", limit])
+    }
+
+    /// - parameters:
+    ///   - rooms: a query of one column, `id`.
+    ///   - values: the user's id first.
+    private func roomViews(_ rooms: String, _ values: [SQLValue]) throws -> [RoomView] {
+        let sql = """
+            SELECT \(Room.table.selection), mine.role, \
+            (SELECT count(*) FROM member WHERE member.room = room.id), \
+            CASE WHEN mine.user IS NULL THEN 0 ELSE (SELECT count(*) FROM message \
+            WHERE message.room = room.id AND message.seq > mine.readSeq AND message.user <> ?1 \
+            AND message.deletedAt IS NULL) END \
+            FROM (\(rooms)) AS visible CROSS JOIN room ON room.id = visible.id \
+            LEFT JOIN member AS mine ON mine.room = room.id AND mine.user = ?1 ORDER BY room.id
+            """
+        return try self.db.rows(sql, values).map { row in
+            var row = Columns(row)
+            let room = try Room(&row)
+            let role: MemberRole? = try row.optionalValue()
+            let memberCount = Int(row.integer())
+            return RoomView(room: room, memberCount: memberCount, unreadCount: Int(row.integer()), role: role)
+        }
+    }
+
+    func member(_ user: UserID, of room: RoomID) throws -> Member? {
+        try self.members("WHERE room = ?1 AND user = ?2", [room.text, user.text]).first
+    }
+
+    func memberships(of user: UserID) throws -> [Member] {
+        try self.members("WHERE user = ?1 ORDER BY room", [user.text])
+    }
+
+    private func members(_ condition: String, _ values: [SQLValue]) throws -> [Member] {
+        try self.db.rows("SELECT \(Member.table.selection) FROM member \(condition)", values).map { row in
+            var row = Columns(row)
+            return try Member(&row)
+        }
+    }
+
+    func members(of room: RoomID, after: UserID?, limit: Int) throws -> [(member: Member, user: User)] {
+        let sql = """
+            SELECT \(Member.table.selection), \(User.table.selection) \
+            FROM member CROSS JOIN user ON user.id = member.user \
+            WHERE member.room = ?1 AND member.user > ?2 ORDER BY member.user LIMIT ?3
+            """
+        return try self.db.rows(sql, [room.text, after?.text ?? "", limit]).map { row in
+            var row = Columns(row)
+            let member = try Member(&row)
+            return (member, try User(&row))
+        }
+    }
+
+    func memberCount(of room: RoomID) throws -> Int {
+        Int(try self.db.integer("SELECT count(*) FROM member WHERE room = ?1", [room.text]))
+    }
+
+    func ownerCount(of room: RoomID) throws -> Int {
+        Int(try self.db.integer("SELECT count(*) FROM member WHERE room = ?1 AND role = 'owner'", [room.text]))
+    }
+}
+
+// MARK: Messages
+
+extension SQLiteReading {
+    func message(_ id: MessageID) throws -> Message? {
+        guard
+            var row = try self.db.row("SELECT \(Message.table.selection) FROM message WHERE id = ?1", [id.text])
+                .map(Columns.init)
+        else { return nil }
+        return try Message(&row)
+    }
+
+    func messages(_ query: MessageQuery) throws -> [(message: Message, user: User)] {
+        var source = "message"
+        var seq = "message.seq"
+        var conditions = ["message.room = ?1"]
+        var values: [SQLValue] = [query.room.text, query.limit]
+        if let search = query.search {
+            guard let match = Self.match(SearchTerms(search), in: query.room) else { return [] }
+            try self.prepareSearch()
+            source = "messageFts CROSS JOIN message ON message.seq = messageFts.rowid"
+            // The index walks its own row ids in either order; sorting by `message.seq` would first collect all matches.
+            seq = "messageFts.rowid"
+            values.append(match)
+            conditions.append("messageFts MATCH ?\(values.count)")
+        }
+        if let before = query.beforeSeq {
+            values.append(before)
+            conditions.append("\(seq) < ?\(values.count)")
+        }
+        if let after = query.afterSeq {
+            values.append(after)
+            conditions.append("\(seq) > ?\(values.count)")
+        }
+        if let user = query.user {
+            values.append(user.text)
+            conditions.append("message.user = ?\(values.count)")
+        }
+        let order = query.afterSeq != nil && query.beforeSeq == nil ? "ASC" : "DESC"
+        let sql = """
+            SELECT \(Message.table.selection), \(User.table.selection) \
+            FROM \(source) CROSS JOIN user ON user.id = message.user \
+            WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(seq) \(order) LIMIT ?2
+            """
+        return try self.db.rows(sql, values).map { row in
+            var row = Columns(row)
+            let message = try Message(&row)
+            return (message, try User(&row))
+        }
+    }
+
+    /// An FTS5 expression for messages of one room; `nil` when there is nothing to look for.
+    ///
+    /// Words are letters, digits and marks only, and quoted, so that no text can be read as syntax.
+    private static func match(_ terms: SearchTerms, in room: RoomID) -> String? {
+        guard !terms.words.isEmpty else { return nil }
+        var words = terms.words.map { "\"\($0)\"" }.joined(separator: " ")
+        if terms.lastIsPrefix { words += "*" }
+        // `_` separates words: of the room's id, the ULID alone is the word that tells rooms apart.
+        return "room : \"\(room.text.dropFirst(RoomID.prefix.count))\" AND content : (\(words))"
+    }
+}

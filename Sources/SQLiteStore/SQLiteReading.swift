@@ -1,0 +1,106 @@
+import Core
+import GRDB
+
+/// The reading half, on one connection: shared by reads and by writes, which read their own changes.
+///
+/// The methods of ``StoreReader`` are in extensions of this protocol, by subject.
+protocol SQLiteReading: StoreReader {
+    var db: Database { get }
+    /// Brings the search index up to the rows that this connection sees.
+    func prepareSearch() throws
+}
+
+/// A read: one snapshot of one of the pool's reading connections.
+struct SQLiteReader: SQLiteReading {
+    let db: Database
+    /// Nothing to do: what is committed is indexed.
+    func prepareSearch() {}
+}
+
+// MARK: Identity
+
+extension SQLiteReading {
+    func user(_ id: UserID) throws -> User? {
+        try self.user("SELECT \(User.table.selection) FROM user WHERE id = ?1", id.text)
+    }
+
+    func user(username: String) throws -> User? {
+        try self.user("SELECT \(User.table.selection) FROM user WHERE username = ?1", username)
+    }
+
+    private func user(_ sql: String, _ key: String) throws -> User? {
+        guard var row = try self.db.row(sql, [key]).map(Columns.init) else { return nil }
+        return try User(&row)
+    }
+
+    func users(sharingRoomWith user: UserID?, after: UserID?, limit: Int) throws -> [User] {
+        let shared =
+            """
+            AND id IN (SELECT other.user FROM member JOIN member AS other ON other.room = member.room \
+            WHERE member.user = ?3)
+            """
+        let sql = """
+            SELECT \(User.table.selection) FROM user \
+            WHERE id > ?1 AND deletedAt IS NULL \(user == nil ? "" : shared) ORDER BY id LIMIT ?2
+            """
+        let values: [SQLValue] = [after?.text ?? "", limit]
+        return try self.db.rows(sql, user.map { values + [$0.text] } ?? values).map { row in
+            var row = Columns(row)
+            return try User(&row)
+        }
+    }
+
+    func shareRoom(_ user: UserID, _ other: UserID) throws -> Bool {
+        try self.db.exists(
+            """
+            SELECT 1 FROM member CROSS JOIN member AS theirs ON theirs.room = member.room AND theirs.user = ?2 \
+            WHERE member.user = ?1 LIMIT 1
+            """, [user.text, other.text])
+    }
+
+    func guests(lastUsedBefore time: Timestamp, limit: Int) throws -> [UserID] {
+        // Named, as the planner would else walk all users in the order of their ids.
+        try self.db.identifiers(
+            """
+            SELECT id FROM user INDEXED BY guestByLastUse \
+            WHERE kind = 'guest' AND deletedAt IS NULL AND lastUsedAt < ?1 ORDER BY id LIMIT ?2
+            """, [time.milliseconds, limit])
+    }
+
+    func usersOnline() throws -> [UserID] {
+        try self.db.identifiers("SELECT id FROM user WHERE isOnline = 1 ORDER BY id")
+    }
+
+    func session(_ id: SessionID) throws -> Session? {
+        try self.db.row("SELECT \(Session.table.selection) FROM session WHERE id = ?1", [id.text]).map { row in
+            var row = Columns(row)
+            return Session(&row)
+        }
+    }
+
+    func refreshToken(hash: String) throws -> RefreshToken? {
+        try self.db.row("SELECT \(RefreshToken.table.selection) FROM refreshToken WHERE hash = ?1", [hash]).map { row in
+            var row = Columns(row)
+            return RefreshToken(&row)
+        }
+    }
+
+    func streamTicket(hash: String) throws -> StreamTicket? {
+        try self.db.row("SELECT \(StreamTicket.table.selection) FROM streamTicket WHERE hash = ?1", [hash]).map { row in
+            var row = Columns(row)
+            return StreamTicket(&row)
+        }
+    }
+
+    func idempotentAnswer(user: UserID, method: String, path: String, key: String) throws -> IdempotentAnswer? {
+        try self.db.row(
+            """
+            SELECT \(IdempotentAnswer.columns) FROM idempotentAnswer \
+            WHERE user = ?1 AND method = ?2 AND path = ?3 AND key = ?4
+            """, [user.text, method, path, key]
+        ).map { row in
+            var row = Columns(row)
+            return try IdempotentAnswer(&row)
+        }
+    }
+}

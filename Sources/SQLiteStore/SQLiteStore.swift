@@ -1,0 +1,140 @@
+package import Core
+import GRDB
+package import Hub
+package import Logging
+
+/// The store of one server: one SQLite database in its data directory, in WAL mode and synced at every commit.
+///
+/// Writes go through ``WriteQueue``, reads through ``ReadQueue``. No GRDB type leaves this target.
+package final class SQLiteStore: EventStore {
+    private let pool: DatabasePool
+    private let writes: WriteQueue
+    private let reads: ReadQueue
+    /// Held for its lock.
+    private let directory: DataDirectory
+    private let logger: Logger
+    /// The migrations that this opening applied, in order; all of them for a new database.
+    package let appliedMigrations: [String]
+
+    /// How many transactions were committed; fewer than writes, as those that wait together share one.
+    package var transactionCount: Int { self.writes.transactionCount }
+
+    /// Opens the data directory for this process alone, making what is missing, and brings the schema up to date.
+    ///
+    /// Files are 0600: `comblang.sqlite` with its `-wal` and `-shm`, and `comblang.lock`.
+    ///
+    /// - parameters:
+    ///   - directory: made (0700) if it does not exist.
+    ///   - pageCountMax: bounds the database's size in pages of 4 KiB; past it writes fail as on a full disk.
+    /// - throws: ``StoreError`` with a line that tells a person what is wrong: `alreadyServed`, `unwritable`,
+    ///   `newerVersion`, `notADatabase`, `corrupt`, `full`, `io`, `busy`.
+    package static func open(
+        directory: String, logger: Logger, pageCountMax: Int? = nil
+    ) throws(StoreError) -> SQLiteStore {
+        let directory = try DataDirectory(directory)
+        do {
+            return try SQLiteStore(directory, logger: logger, pageCountMax: pageCountMax)
+        } catch {
+            switch translated(error) {
+            case let error as StoreError: throw error
+            case let error: throw StoreError(.corrupt, "The database \(directory.databasePath) cannot be used: \(error).")
+            }
+        }
+    }
+
+    private init(_ directory: DataDirectory, logger: Logger, pageCountMax: Int?) throws {
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(5)
+        configuration.maximumReaderCount = ReadQueue.connectionCount
+        let pool = try DatabasePool(path: directory.databasePath, configuration: configuration)
+        self.appliedMigrations = try pool.writeWithoutTransaction { db in
+            // Here, as the pool itself sets NORMAL while it is made: a commit would survive `kill -9` but not a power cut.
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+            // Redacted text and expired signals are overwritten where that costs no further write.
+            try db.execute(sql: "PRAGMA secure_delete = FAST")
+            try db.execute(sql: "PRAGMA journal_size_limit = \(64 * 1024 * 1024)")
+            if let pageCountMax { try db.execute(sql: "PRAGMA max_page_count = \(pageCountMax)") }
+            let applied = try Migration.apply(Migration.embedded, to: db)
+            try db.run("INSERT OR IGNORE INTO meta (id, epoch) VALUES (1, ?1)", [Self.randomEpoch()])
+            return applied
+        }
+        self.pool = pool
+        self.writes = WriteQueue(pool)
+        self.reads = ReadQueue(pool)
+        self.directory = directory
+        self.logger = logger
+        for name in self.appliedMigrations { logger.debug("applied migration", metadata: ["migration": "\(name)"]) }
+    }
+
+    /// 4 characters of `[0-9a-z]`: two incarnations of a log share one in 1.7 million cases.
+    private static func randomEpoch() -> String {
+        let alphabet = Array("0123456789abcdefghijklmnopqrstuvwxyz")
+        return String((0..<4).compactMap { _ in alphabet.randomElement() })
+    }
+
+    // MARK: EventStore
+
+    package func write<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreWriter) throws -> Result
+    ) async throws -> Result {
+        try await withCheckedThrowingContinuation { self.writes.submit(StoreJob($0, body)) }
+    }
+
+    package func read<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreReader) throws -> Result
+    ) async throws -> Result {
+        try await withCheckedThrowingContinuation { self.reads.submit(StoreJob($0, body)) }
+    }
+
+    package func follow(_ consume: @escaping @Sendable (CommittedChanges) -> Void) async throws -> LogBounds {
+        try await withCheckedThrowingContinuation { continuation in
+            self.writes.follow(consume) { continuation.resume(with: $0) }
+        }
+    }
+
+    // MARK: Operations
+
+    /// Moves what the WAL holds into the database file and empties it.
+    ///
+    /// - throws: ``StoreError``, `busy` if a reader stands in the way for longer than 5 s.
+    package func checkpoint() async throws {
+        try await self.between { _ = try $0.checkpoint(.truncate) }
+    }
+
+    /// Commits the writes that wait, empties the WAL and lets go of the files and of the directory's lock. Reads and
+    /// writes fail from now on. Safe to repeat.
+    package func close() async {
+        self.reads.close()
+        await withCheckedContinuation { continuation in
+            self.writes.close {
+                do {
+                    // A barrier waits for the readers, which would else keep the WAL from being emptied.
+                    try self.pool.barrierWriteWithoutTransaction { _ = try $0.checkpoint(.truncate) }
+                } catch {
+                    self.logger.debug("checkpoint failed", metadata: ["error": "\(translated(error))"])
+                }
+                do {
+                    try self.pool.close()
+                } catch {
+                    self.logger.warning("closing the database failed", metadata: ["error": "\(translated(error))"])
+                }
+                self.directory.unlock()
+                continuation.resume()
+            }
+        }
+    }
+
+    /// What a `PRAGMA` of the writing connection answers, as text: for `doctor` and for tests.
+    ///
+    /// - parameter name: a pragma that takes no argument.
+    /// - throws: ``StoreError``.
+    package func pragma(_ name: String) async throws -> String {
+        try await self.between { try String.fetchOne($0, sql: "PRAGMA \(name)") ?? "" }
+    }
+
+    private func between<Value: Sendable>(_ work: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            self.writes.between(work) { continuation.resume(with: $0) }
+        }
+    }
+}

@@ -1,4 +1,0 @@
-import GRDB
-import CMigrations
-import Hub
-enum Stub {}

@@ -1,0 +1,88 @@
+import Synchronization
+package import Core
+package import Hub
+
+/// The store that tests use where no file is wanted; it passes the same tests as the real one.
+///
+/// Its whole state is one value, so that a savepoint is a copy. Writes exclude one another; a read has the value as it
+/// was when the read began.
+package final class MemoryStore: EventStore {
+    private struct Shared {
+        var state = MemoryState()
+        var followers: [@Sendable (CommittedChanges) -> Void] = []
+    }
+
+    private let shared = Mutex(Shared())
+
+    package init() {}
+
+    package func write<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreWriter) throws -> Result
+    ) async throws -> Result {
+        try self.shared.withLock { shared in
+            let writer = MemoryWriter(shared.state)
+            let result = try body(writer)
+            shared.state = writer.state
+            if !writer.changes.events.isEmpty || !writer.changes.rewritten.isEmpty {
+                for follower in shared.followers { follower(writer.changes) }
+            }
+            return result
+        }
+    }
+
+    package func read<Result: Sendable>(
+        _ body: @escaping @Sendable (any StoreReader) throws -> Result
+    ) async throws -> Result {
+        try body(MemoryReader(state: self.shared.withLock { $0.state }))
+    }
+
+    package func follow(_ consume: @escaping @Sendable (CommittedChanges) -> Void) async throws -> LogBounds {
+        self.shared.withLock { shared in
+            shared.followers.append(consume)
+            return shared.state.bounds
+        }
+    }
+}
+
+/// What a database would refuse: a row that is there already, or a reference to one that is not.
+package struct MemoryConstraintError: Error, CustomStringConvertible {
+    package let description: String
+}
+
+/// All tables.
+struct MemoryState: Sendable {
+    struct LoggedEvent {
+        var event: Event
+        var message: MessageID?
+        var signal: SignalID?
+    }
+
+    struct MemberKey: Hashable {
+        var room: RoomID
+        var user: UserID
+    }
+
+    struct AnswerKey: Hashable {
+        var user: UserID
+        var method: String
+        var path: String
+        var key: String
+    }
+
+    var trimmedThrough: Int64 = 0
+    var tail: Int64 = 0
+    /// Ascending by seq.
+    var events: [LoggedEvent] = []
+    var users: [UserID: User] = [:]
+    var sessions: [SessionID: Session] = [:]
+    var refreshTokens: [String: RefreshToken] = [:]
+    var tickets: [String: StreamTicket] = [:]
+    var rooms: [RoomID: Room] = [:]
+    var members: [MemberKey: Member] = [:]
+    var messages: [MessageID: Message] = [:]
+    var calls: [CallID: CallRows] = [:]
+    var timelines: [CallID: [TimelineEntry]] = [:]
+    var answers: [AnswerKey: IdempotentAnswer] = [:]
+
+    var bounds: LogBounds { LogBounds(epoch: "test", trimmedThrough: self.trimmedThrough, tail: self.tail) }
+}
