@@ -33,6 +33,8 @@ class Inbox:
     async def __aexit__(self, *_) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
+        for event in self.follower.control:
+            Contract.shared().check_event(event)
 
     async def _run(self) -> None:
         while True:
