@@ -1,3 +1,0 @@
-import NIOWebSocket
-import Crypto
-enum Stub {}
