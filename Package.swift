@@ -9,6 +9,7 @@ let settings: [SwiftSetting] = [
 ]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioFoundationCompat = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
@@ -34,6 +35,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -50,7 +52,11 @@ let package = Package(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),
         .target(name: "Core", swiftSettings: settings),
-        .target(name: "Hub", dependencies: ["Core", nioCore, logging, serviceLifecycle], swiftSettings: settings),
+        .target(name: "Hub",
+            dependencies: [
+                "Core", nioCore, logging, serviceLifecycle,
+                .product(name: "DequeModule", package: "swift-collections"),
+            ], swiftSettings: settings),
         .target(
             name: "SQLiteStore",
             dependencies: [
@@ -64,8 +70,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, httpTypes, nioCore, nioPosix, nioHTTP1,
-                nioWebSocket, crypto, cryptoExtras, jwtKit, logging, serviceLifecycle,
+                "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, httpTypes, nioCore, nioFoundationCompat, nioPosix,
+                nioHTTP1, nioWebSocket, crypto, cryptoExtras, jwtKit, logging, serviceLifecycle,
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
@@ -95,23 +101,16 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(
             name: "WebSocketWireTests",
-            dependencies: ["Core", "WebSocketWire", "TestSupport", nioCore, nioEmbedded, nioWebSocket],
+            dependencies: ["Core", "WebSocketWire", "TestSupport", nioCore, nioEmbedded, nioHTTP1, nioWebSocket],
             swiftSettings: settings),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
                 "Core", "Hub", "SQLiteStore", "Gateway", "TestSupport", "COpenAPI", hummingbird, hummingbirdTesting,
-                asyncHTTPClient, nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                asyncHTTPClient, httpTypes, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket,
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
     ],
     cLanguageStandard: .c2x
 )
-
-// DEV: build and test some targets alone while others are being written; removed before landing.
-if let only = Context.environment["COMBLANG_TARGETS"] {
-    let names = Set(only.split(separator: ",").map(String.init))
-    package.targets.removeAll { !names.contains($0.name) }
-    package.products.removeAll { _ in !names.contains("comblang") }
-}

@@ -36,3 +36,6 @@ package protocol EventStore: Sendable {
     /// Returns the log's bounds at registration: the first call's events begin right behind their `tail`.
     func follow(_ consume: @escaping @Sendable (CommittedChanges) -> Void) async throws -> LogBounds
 }
+
+/// An error of a store that cannot take this now (closed, disk full): the gateway answers 503 instead of 500.
+package protocol UnavailabilityError: Error {}

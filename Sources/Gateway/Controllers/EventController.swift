@@ -1,0 +1,235 @@
+import Core
+import HTTPTypes
+import Hub
+import Hummingbird
+import NIOCore
+import ServiceLifecycle
+import WebSocketWire
+
+/// The log on four wires: long-poll, SSE, NDJSON, WebSocket; for a user, a room or a call.
+struct EventController {
+    let gateway: Gateway
+
+    func addRoutes(open: RouterGroup<GatewayContext>, signedIn: RouterGroup<GatewayContext>) {
+        signedIn.get("/v1/events") { try await self.poll($0, $1, scope: .user) }
+        signedIn.get("/v1/rooms/:room/events") { request, context in
+            try await self.poll(request, context, scope: .room(RoomReference(try context.segment("room"))))
+        }
+        signedIn.get("/v1/calls/:call/events") { request, context in
+            try await self.poll(request, context, scope: .call(try context.identifier("call")))
+        }
+        // These also take a ticket, so they authenticate by themselves.
+        open.get("/v1/events/stream") { try await self.stream($0, $1, scope: .user) }
+        open.get("/v1/rooms/:room/events/stream") { request, context in
+            try await self.stream(request, context, scope: .room(RoomReference(try context.segment("room"))))
+        }
+        open.get("/v1/calls/:call/events/stream") { request, context in
+            try await self.stream(request, context, scope: .call(try context.identifier("call")))
+        }
+        open.get("/v1/ws") { try await self.webSocket($0, $1) }
+        for path in ["/v1/events/stream", "/v1/rooms/:room/events/stream", "/v1/calls/:call/events/stream", "/v1/ws"] {
+            // A HEAD would open a stream that nobody reads.
+            open.on(RouterPath(path), method: .head) { _, _ -> Response in
+                var problem = Problem(.methodNotAllowed)
+                problem.allow = ["GET"]
+                throw problem
+            }
+        }
+    }
+
+    // MARK: Long-poll
+
+    private func poll(_ request: Request, _ context: GatewayContext, scope: EventRequest.Scope) async throws -> Response {
+        let identity = try context.requireIdentity()
+        let query = try Query(request)
+        let limit = try query.integer("limit", in: 1...Limits.pollEventsMax, default: Limits.pollEventsDefault)
+        let wait = try query.integer("wait", in: 0...Limits.pollWaitSecondsMax, default: Limits.pollWaitSecondsDefault)
+        let events = try EventRequest(request, scope: scope)
+        let deadline = ContinuousClock.now.advanced(by: .seconds(wait))
+        while true {
+            let found = try await self.gateway.store.read { store in
+                let admission = try events.admission(of: identity, transport: .poll, in: store)
+                return try (admission, Self.missed(admission, limit: limit, in: store))
+            }
+            let (admission, missed) = found
+            let remaining = ContinuousClock.now.duration(to: deadline)
+            if let answer = try self.immediateAnswer(admission, missed, mayWait: remaining > .zero && self.isServing) {
+                return answer.response()
+            }
+            if let answer = try await self.wait(admission, limit: limit, timeout: remaining, context) {
+                return answer.response()
+            }
+        }
+    }
+
+    private var isServing: Bool { self.gateway.readiness.state != .draining }
+
+    private static func missed(
+        _ admission: Admission, limit: Int, in store: any StoreReader
+    ) throws -> (events: [Event], considered: Int64) {
+        try store.events(
+            after: admission.position, through: admission.bounds.tail, visibility: admission.visibility,
+            scope: admission.subscription.scope, filter: admission.subscription.filter, limit: limit,
+            bytesMax: Limits.pollAnswerBytesMax)
+    }
+
+    /// The answer that needs no waiting; `nil` if there is nothing to say yet.
+    ///
+    /// - throws: ``Problem`` `cursor-expired`.
+    private func immediateAnswer(
+        _ admission: Admission, _ missed: (events: [Event], considered: Int64), mayWait: Bool
+    ) throws -> Answer? {
+        let epoch = admission.bounds.epoch
+        switch admission.start {
+        case .fresh:
+            return PollAnswer([], cursor: admission.bounds.tailCursor, hasMore: false).answer()
+        case .gap:
+            let cursor = admission.bounds.tailCursor
+            throw Problem(
+                .cursorExpired, "Reload snapshots, then follow from \(cursor)",
+                members: ["cursor": .string(cursor.description)])
+        case .resumed:
+            guard missed.events.isEmpty, mayWait else {
+                return PollAnswer(
+                    missed.events.map { LoggedEvent($0, epoch: epoch) },
+                    cursor: Cursor(epoch: epoch, seq: missed.considered),
+                    hasMore: missed.considered < admission.bounds.tail
+                ).answer()
+            }
+            return nil
+        }
+    }
+
+    /// Waits at the hub; `nil` if the database must be asked again.
+    private func wait(
+        _ admission: Admission, limit: Int, timeout: Duration, _ context: GatewayContext
+    ) async throws -> Answer? {
+        let loop = context.channel.eventLoop
+        let reservation = try self.gateway.hub.reserve(admission.subscription, on: loop)
+        // Nothing was missed up to the snapshot's tail: waiting begins there.
+        let future = self.gateway.hub.wait(
+            admission.advancedToTail(), reservation, limit: limit, timeout: timeout, on: loop)
+        let watch = try? await loop.submit {
+            let connection = try ConnectionHandler.attach(to: context.channel)
+            connection.listener = ConnectionHandler.Listener(
+                becameWritable: {}, closed: { self.gateway.hub.cancelWait(reservation, on: loop) })
+            return NIOLoopBound(connection, eventLoop: loop)
+        }.get()
+        let result = try await withGracefulShutdownHandler {
+            try await future.get()
+        } onGracefulShutdown: {
+            self.gateway.hub.drain()
+        }
+        if let watch { try? await loop.submit { watch.value.listener = nil }.get() }
+        switch result {
+        case .events(let events, let ephemeral, let cursor, let hasMore):
+            return PollAnswer(events, ephemeral: ephemeral, cursor: cursor, hasMore: hasMore).answer()
+        case .ended(_, let cursor):
+            // What ended the wait (a revoked token, a lost room) is told to the next request.
+            return PollAnswer([], cursor: cursor, hasMore: false).answer()
+        case .reread:
+            return nil
+        }
+    }
+
+    // MARK: Streams
+
+    private func stream(_ request: Request, _ context: GatewayContext, scope: EventRequest.Scope) async throws -> Response {
+        let query = try Query(request)
+        let wire = try Self.wire(request, query)
+        let isPadded = try query.flag("pad")
+        let events = try EventRequest(request, scope: scope)
+        let use = TicketUse.stream(isResuming: EventRequest.isResuming(request))
+        let (identity, ticket) = try await self.identity(request, query, use)
+        let admission = try await self.gateway.store.read { store in
+            try events.admission(of: identity, transport: wire.transport, ticket: ticket, in: store)
+        }
+        guard self.isServing else { return try self.refusal(.drain, Problem(.unavailable), admission, wire) }
+        let reservation: Registry.Reservation
+        do throws(Problem) {
+            reservation = try self.gateway.hub.reserve(admission.subscription, on: context.channel.eventLoop)
+        } catch {
+            return try self.refusal(.limit, error, admission, wire)
+        }
+        return EventStream(
+            gateway: self.gateway, admission: admission, reservation: reservation, wire: wire,
+            channel: context.channel, isPadded: isPadded
+        ).response()
+    }
+
+    /// A refusal that will pass. A browser's `EventSource` stops for good at any status but 200, so SSE is told inside the
+    /// stream; it comes again with the cursor it is given and has lost nothing.
+    private func refusal(
+        _ reason: StreamEndReason, _ problem: Problem, _ admission: Admission, _ wire: Wire
+    ) throws -> Response {
+        guard wire.transport == .sse else { throw problem }
+        let cursor: Cursor =
+            if case .gap(let requested) = admission.start {
+                requested
+            } else {
+                Cursor(epoch: admission.bounds.epoch, seq: admission.position)
+            }
+        let frame = self.gateway.hub.refusal(reason, cursor: cursor, wire: wire)
+        return Response(status: .ok, headers: EventStream.headers(for: wire), body: ResponseBody(byteBuffer: frame))
+    }
+
+    private static func wire(_ request: Request, _ query: Query) throws(Problem) -> Wire {
+        let isNamed = try query.flag("names", default: true)
+        switch query["format"] {
+        case nil:
+            let accepts = request.headers[.accept] ?? ""
+            return accepts.contains("application/x-ndjson") ? .ndjson : isNamed ? .sse : .sseUnnamed
+        case "sse": return isNamed ? .sse : .sseUnnamed
+        case "ndjson": return .ndjson
+        case .some: throw .invalid("format", "must be sse or ndjson")
+        }
+    }
+
+    private func webSocket(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let query = try Query(request)
+        let accept: String
+        do {
+            accept = try WebSocketHandshake.accept { name in
+                HTTPField.Name(name).map { request.headers[values: $0] } ?? []
+            }
+        } catch {
+            throw Problem(error)
+        }
+        let scope: EventRequest.Scope =
+            if let call = try query.identifier("call", as: CallID.self) { .call(call) } else { .user }
+        let events = try EventRequest(request, scope: scope)
+        let (identity, _) = try await self.identity(request, query, .webSocket)
+        let admission = try await self.gateway.store.read { store in
+            try events.admission(of: identity, transport: .websocket, in: store)
+        }
+        guard self.isServing else { throw Problem(.unavailable) }
+        let reservation = try self.gateway.hub.reserve(admission.subscription, on: context.channel.eventLoop)
+        return try await EventStream(
+            gateway: self.gateway, admission: admission, reservation: reservation, wire: .webSocket,
+            channel: context.channel, isPadded: false
+        ).webSocketResponse(accept: accept)
+    }
+
+    /// By token, else by ticket; with the ticket's hash, under which a newer stream replaces an older one.
+    private func identity(
+        _ request: Request, _ query: Query, _ use: TicketUse
+    ) async throws -> (Identity, ticket: String?) {
+        let label = try request.deviceLabel()
+        if let token = request.bearerToken {
+            return (try await self.gateway.authenticator.identity(bearer: token, deviceLabel: label), nil)
+        }
+        guard let ticket = query["ticket"] else { throw Problem(.unauthorized) }
+        let opened = try await self.gateway.authenticator.identity(ticket: ticket, deviceLabel: label, for: use)
+        return (opened.identity, SecretToken.hash(of: ticket))
+    }
+}
+
+extension Problem {
+    /// Why an upgrade was refused.
+    fileprivate init(_ refusal: WebSocketHandshake.Refusal) {
+        switch refusal {
+        case .notAnUpgrade, .unsupportedVersion: self.init(.upgradeRequired)
+        case .invalidKey: self.init(.invalidRequest, "Sec-WebSocket-Key must be the base64 of 16 bytes")
+        }
+    }
+}

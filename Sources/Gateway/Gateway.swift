@@ -1,0 +1,99 @@
+package import Core
+package import Hub
+package import Hummingbird
+package import Logging
+
+/// The HTTP edge: everything that controllers share. Made once, by the composition root.
+package struct Gateway: Sendable {
+    package let store: any EventStore
+    package let hub: Hub
+    package let authenticator: Authenticator
+    package let signIn: SignIn
+    package let time: any TimeSource
+    package let ids: IDSource
+    package let settings: GatewaySettings
+    package let readiness: Readiness
+    package let logger: Logger
+
+    package init(
+        store: any EventStore, hub: Hub, authenticator: Authenticator, signIn: SignIn, time: any TimeSource, ids: IDSource,
+        settings: GatewaySettings, readiness: Readiness, logger: Logger
+    ) {
+        self.store = store
+        self.hub = hub
+        self.authenticator = authenticator
+        self.signIn = signIn
+        self.time = time
+        self.ids = ids
+        self.settings = settings
+        self.readiness = readiness
+        self.logger = logger
+    }
+
+    /// All routes with their middleware. Every path answers methods that it lacks with 405 and `Allow`.
+    package func buildRouter() -> Router<GatewayContext> {
+        let router = Router(context: GatewayContext.self, options: [.autoGenerateHeadEndpoints])
+        router.add(middleware: CrossOriginMiddleware(allowedOrigins: self.settings.allowedOrigins))
+        router.add(middleware: ProblemMiddleware())
+        let open = router.group("")
+        let signedIn = router.group("").add(middleware: AuthenticationMiddleware(authenticator: self.authenticator))
+
+        OperationsController(gateway: self).addRoutes(to: open)
+        UserController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+        TokenController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+        StreamTicketController(gateway: self).addRoutes(to: signedIn)
+        RoomController(gateway: self).addRoutes(to: signedIn)
+        MemberController(gateway: self).addRoutes(to: signedIn)
+        MessageController(gateway: self).addRoutes(to: signedIn)
+        CallController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+        IceServersController(gateway: self).addRoutes(to: signedIn)
+        EventController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+
+        router.answerOtherMethods()
+        return router
+    }
+}
+
+extension Router where Context == GatewayContext {
+    /// Gives every path an answer to the methods it does not have.
+    fileprivate func answerOtherMethods() {
+        let methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options, .trace, .connect]
+        let paths = Dictionary(grouping: self.routes, by: \.path.description)
+        for (path, routes) in paths.sorted(by: { $0.key < $1.key }) {
+            var allowed = Set(routes.map(\.method))
+            if allowed.contains(.get) { allowed.insert(.head) }
+            var problem = Problem(.methodNotAllowed)
+            problem.allow = allowed.map(\.rawValue).sorted()
+            for method in methods where !allowed.contains(method) {
+                self.on(RouterPath(path), method: method) { [problem] _, _ -> Response in throw problem }
+            }
+        }
+    }
+}
+
+/// The gateway's part of the configuration.
+package struct GatewaySettings: Sendable {
+    /// Origins that may read answers in a browser; `nil`: all (`*`), as credentials are tokens and never cookies.
+    package var allowedOrigins: [String]?
+    /// `GET /v1/users` shows everybody instead of those one shares a room with.
+    package var allUsersVisible: Bool
+    /// URLs for `GET /v1/ice-servers`; the seed's five STUN servers by default.
+    package var iceServerURLs: [String]
+    /// At most so many joined participants in a call.
+    package var joinedParticipantsMax: Int
+
+    package static let seedIceServerURLs = [
+        "stun:stun.l.google.com:19302", "stun:stun1.l.google.com:19302", "stun:stun2.l.google.com:19302",
+        "stun:stun3.l.google.com:19302", "stun:stun4.l.google.com:19302",
+    ]
+
+    package init(
+        allowedOrigins: [String]? = nil, allUsersVisible: Bool = false,
+        iceServerURLs: [String] = Self.seedIceServerURLs, joinedParticipantsMax: Int = Limits.joinedParticipantsMax
+    ) {
+        self.allowedOrigins = allowedOrigins
+        self.allUsersVisible = allUsersVisible
+        self.iceServerURLs = iceServerURLs
+        self.joinedParticipantsMax = joinedParticipantsMax
+    }
+}

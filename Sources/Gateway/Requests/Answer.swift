@@ -1,0 +1,90 @@
+package import Core
+package import Foundation
+package import HTTPTypes
+package import Hummingbird
+import NIOCore
+import NIOFoundationCompat
+
+/// What a controller answers: complete already inside the store's closure, so that an idempotency key can keep it.
+package struct Answer: Sendable {
+    package var status: HTTPResponse.Status
+    /// JSON; `nil` for none.
+    package var body: Data?
+    package var location: String?
+    /// `Event-Cursor`; set by ``Gateway/write(_:_:body:creating:_:)`` and ``Gateway/read(_:_:)``.
+    package var cursor: Cursor?
+    /// Further headers: `Link`.
+    package var headers: HTTPFields = [:]
+    /// The write is kept, as it tells of the refusal, but the request is answered with this.
+    package var refusal: Problem?
+
+    package static let noContent = Answer(status: .noContent, body: nil)
+
+    package init(_ status: HTTPResponse.Status, _ value: some Encodable, location: String? = nil) throws {
+        self.status = status
+        self.body = try JSON.encode(value)
+        self.location = location
+    }
+
+    package init(status: HTTPResponse.Status, body: Data?) {
+        self.status = status
+        self.body = body
+    }
+
+    /// One page of a list.
+    ///
+    /// - parameter items: as found with a limit one higher than the page's, in the list's order.
+    /// - parameter key: what `next` and `Link` continue from, given to the parameter `name` of the next request.
+    package init<Item>(
+        page items: [Item], limit: Int, request: Request, next name: String = "after", key: (Item) -> String,
+        payload: (Item) -> some Encodable
+    ) throws {
+        let shown = items.prefix(limit)
+        let next = items.count > limit ? shown.last.map(key) : nil
+        try self.init(.ok, Page(items: shown.map(payload), next: next))
+        if let next {
+            let kept = (request.uri.query ?? "").split(separator: "&")
+                .filter { !$0.hasPrefix("after=") && !$0.hasPrefix("before=") }
+            let query = (kept.map(String.init) + ["\(name)=\(next)"]).joined(separator: "&")
+            self.headers[.link] = "<\(request.uri.path)?\(query)>; rel=\"next\""
+        }
+    }
+
+    package func response() -> Response {
+        var headers = self.headers
+        if let location { headers[.location] = location }
+        if let cursor { headers[.eventCursor] = cursor.description }
+        guard let body else { return Response(status: self.status, headers: headers) }
+        headers[.contentType] = "application/json"
+        return Response(status: self.status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(data: body)))
+    }
+}
+
+/// `{"items": […], "next": "…"|null}`.
+private struct Page<Item: Encodable>: Encodable {
+    let items: [Item]
+    let next: String?
+
+    private enum CodingKeys: String, CodingKey { case items, next }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(self.items, forKey: .items)
+        try container.encode(self.next, forKey: .next)
+    }
+}
+
+extension HTTPField.Name {
+    private static func known(_ name: String) -> HTTPField.Name {
+        // Our own constants are valid tokens; the fallback only keeps the type system content.
+        HTTPField.Name(name) ?? .from
+    }
+
+    package static let eventCursor = known("Event-Cursor")
+    package static let idempotencyKey = known("Idempotency-Key")
+    package static let comblangDevice = known("Comblang-Device")
+    package static let requestID = known("X-Request-Id")
+    package static let lastEventID = known("Last-Event-ID")
+    package static let accelBuffering = known("X-Accel-Buffering")
+    package static let link = known("Link")
+}

@@ -1,0 +1,94 @@
+package import Core
+import Foundation
+package import Hub
+package import Hummingbird
+
+extension Gateway {
+    /// Runs a write of the asking user and answers it, with `Event-Cursor` when it logged anything.
+    ///
+    /// - parameter creating: whether the route takes an `Idempotency-Key`. Its answer is then kept in the transaction
+    ///   of its effect. One writer orders everything, so a concurrent duplicate finds the first one's answer.
+    /// - throws: what `operation` throws; ``Problem`` `idempotency-key-reused`, or `validation-failed` for a bad key.
+    package func write(
+        _ request: Request, _ context: GatewayContext, body: BodyBytes? = nil, creating: Bool = false,
+        _ operation: @escaping @Sendable (any StoreWriter, Acting) throws -> Answer
+    ) async throws -> Response {
+        let identity = try context.requireIdentity()
+        let acting = self.acting(as: identity)
+        let idempotency = creating ? try IdempotencyKey(request, body: body, user: identity.user.id) : nil
+        let answer = try await self.store.write { store in
+            if let kept = try idempotency?.keptAnswer(in: store) { return kept }
+            var answer = try operation(store, acting)
+            if let seq = store.lastAppendedSeq {
+                answer.cursor = Cursor(epoch: try store.logBounds().epoch, seq: seq)
+            }
+            if answer.refusal == nil { try idempotency?.keep(answer, in: store, at: acting.now) }
+            return answer
+        }
+        if let refusal = answer.refusal { throw refusal }
+        return answer.response()
+    }
+
+    /// Reads one snapshot for the asking user; `Event-Cursor` is its position in the log.
+    package func read(
+        _ context: GatewayContext, _ operation: @escaping @Sendable (any StoreReader, User) throws -> Answer
+    ) async throws -> Response {
+        let user = try context.requireIdentity().user
+        return try await self.store.read { store in
+            var answer = try operation(store, user)
+            answer.cursor = try store.logBounds().tailCursor
+            return answer
+        }.response()
+    }
+
+    /// The asking user, now.
+    package func acting(as identity: Identity) -> Acting {
+        Acting(user: identity.user, device: identity.device, now: self.time.now, ids: self.ids)
+    }
+}
+
+/// An `Idempotency-Key` with what it is bound to.
+private struct IdempotencyKey: Sendable {
+    let user: UserID
+    let method: String
+    let path: String
+    let key: String
+    let bodyHash: String
+
+    /// `nil` if the request carries none.
+    init?(_ request: Request, body: BodyBytes?, user: UserID) throws(Problem) {
+        guard let key = request.headers[.idempotencyKey] else { return nil }
+        guard (1...Limits.idempotencyKeyCharactersMax).contains(key.utf8.count),
+            key.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else {
+            throw .invalid(
+                "Idempotency-Key", "must be 1 to \(Limits.idempotencyKeyCharactersMax) visible ASCII characters")
+        }
+        self.user = user
+        self.method = request.method.rawValue
+        self.path = request.uri.path
+        self.key = key
+        self.bodyHash = (body ?? BodyBytes(data: Data())).hash
+    }
+
+    func keptAnswer(in store: any StoreWriter) throws -> Answer? {
+        guard
+            let kept = try store.idempotentAnswer(user: self.user, method: self.method, path: self.path, key: self.key)
+        else { return nil }
+        guard kept.bodyHash == self.bodyHash else { throw Problem(.idempotencyKeyReused) }
+        var answer = Answer(status: .init(code: kept.status), body: kept.body.isEmpty ? nil : Data(kept.body.utf8))
+        answer.location = kept.headers["Location"]
+        answer.cursor = kept.headers["Event-Cursor"].flatMap { Cursor($0) }
+        return answer
+    }
+
+    func keep(_ answer: Answer, in store: any StoreWriter, at now: Timestamp) throws {
+        var headers: [String: String] = [:]
+        headers["Location"] = answer.location
+        headers["Event-Cursor"] = answer.cursor?.description
+        let kept = IdempotentAnswer(
+            bodyHash: self.bodyHash, status: answer.status.code, headers: headers,
+            body: answer.body.map { String(decoding: $0, as: UTF8.self) } ?? "", createdAt: now)
+        try store.insert(kept, user: self.user, method: self.method, path: self.path, key: self.key)
+    }
+}

@@ -1,0 +1,84 @@
+package import Core
+import Foundation
+package import Hummingbird
+
+/// The query string, decoded: `+` and `%20` are spaces, names may repeat, unknown ones are ignored.
+package struct Query: Sendable {
+    private let pairs: [(name: String, value: String)]
+
+    /// - throws: ``Problem`` `invalid-request` for a malformed percent-escape, text that is not UTF-8, or a NUL.
+    package init(_ request: Request) throws(Problem) {
+        var pairs: [(name: String, value: String)] = []
+        for field in (request.uri.query ?? "").split(separator: "&") {
+            let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let decoded = parts.map { $0.replacing("+", with: " ").removingPercentEncoding }
+            guard let name = decoded[0], let value = decoded.count == 2 ? decoded[1] : "", !name.contains("\0"),
+                !value.contains("\0")
+            else {
+                throw Problem(.invalidRequest, "The query string is not valid UTF-8 in percent-encoding")
+            }
+            pairs.append((name, value))
+        }
+        self.pairs = pairs
+    }
+
+    /// The first value; an empty one counts as absent.
+    package subscript(_ name: String) -> String? {
+        self.pairs.first { $0.name == name && !$0.value.isEmpty }?.value
+    }
+
+    /// All values, in order.
+    package func all(_ name: String) -> [String] {
+        self.pairs.filter { $0.name == name && !$0.value.isEmpty }.map(\.value)
+    }
+
+    /// A whole number in a range.
+    ///
+    /// - throws: ``Problem`` `validation-failed` naming the parameter.
+    package func integer(_ name: String, in range: ClosedRange<Int>, default value: Int) throws(Problem) -> Int {
+        guard let text = self[name] else { return value }
+        guard let number = Int(text), range.contains(number) else {
+            throw .invalid(name, "must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    /// `true`, `1`, `false` or `0`; absent is `false`.
+    ///
+    /// - throws: ``Problem`` `validation-failed` naming the parameter.
+    package func flag(_ name: String, default value: Bool = false) throws(Problem) -> Bool {
+        switch self[name] {
+        case nil: value
+        case "1", "true": true
+        case "0", "false": false
+        case .some: throw .invalid(name, "must be true or false")
+        }
+    }
+
+    /// An identifier.
+    ///
+    /// - throws: ``Problem`` `validation-failed` naming the parameter.
+    package func identifier<ID: Identifier>(_ name: String, as type: ID.Type = ID.self) throws(Problem) -> ID? {
+        guard let text = self[name] else { return nil }
+        guard let identifier = ID(text) else { throw .invalid(name, "must be a \(ID.prefix)… identifier") }
+        return identifier
+    }
+
+    /// One of an enumeration's values.
+    ///
+    /// - throws: ``Problem`` `validation-failed` naming the parameter and the values.
+    package func value<Value: RawRepresentable<String> & CaseIterable>(
+        _ name: String, as type: Value.Type = Value.self
+    ) throws(Problem) -> Value? {
+        guard let text = self[name] else { return nil }
+        guard let value = Value(rawValue: text) else {
+            throw .invalid(name, "must be one of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        return value
+    }
+
+    /// `limit` of a list.
+    package func pageLimit() throws(Problem) -> Int {
+        try self.integer("limit", in: 1...Limits.pageItemsMax, default: Limits.pageItemsDefault)
+    }
+}

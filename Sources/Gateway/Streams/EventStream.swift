@@ -1,0 +1,124 @@
+import Core
+import HTTPTypes
+import Hub
+import Hummingbird
+import Logging
+import NIOCore
+import ServiceLifecycle
+import WebSocketWire
+
+/// One open stream as a response: it holds a place at the hub, hands the connection to it and waits for the end.
+struct EventStream: Sendable {
+    let gateway: Gateway
+    let admission: Admission
+    let reservation: Registry.Reservation
+    let wire: Wire
+    let channel: any Channel
+    let isPadded: Bool
+
+    static func headers(for wire: Wire) -> HTTPFields {
+        [
+            .contentType: wire.transport == .ndjson ? "application/x-ndjson" : "text/event-stream",
+            .cacheControl: "no-cache, no-transform",
+            .accelBuffering: "no",
+        ]
+    }
+
+    /// The response of an SSE or NDJSON stream.
+    func response() -> Response {
+        var headers = Self.headers(for: self.wire)
+        headers[.eventCursor] = Cursor(epoch: self.admission.bounds.epoch, seq: self.admission.position).description
+        return Response(
+            status: .ok, headers: headers,
+            body: ResponseBody { writer in
+                if self.isPadded, let padding = self.wire.padding {
+                    try await writer.write(ByteBuffer(string: padding))
+                }
+                await self.run { finished in
+                    let connection = try ConnectionHandler.attach(to: self.channel)
+                    guard let context = connection.context else { throw ChannelError.ioOnClosedChannel }
+                    let sink = ConnectionSink(isChunked: true, context: context, finished: finished)
+                    self.listen(on: connection, sink)
+                    return sink
+                }
+                try await writer.finish(nil)
+            })
+    }
+
+    /// The response of a WebSocket: 101, then frames.
+    ///
+    /// - parameter accept: the value for `Sec-WebSocket-Accept`.
+    func webSocketResponse(accept: String) async throws -> Response {
+        let loop = self.channel.eventLoop
+        let finished = loop.makePromise(of: Void.self)
+        // Before the 101 is written, as an early frame would be lost otherwise.
+        let handler = try await loop.submit {
+            let connection = try ConnectionHandler.attach(to: self.channel)
+            let handler = WebSocketHandler(
+                WebSocketConfiguration(role: .server, incoming: .nothing), on: loop, onText: { _ in },
+                onEnded: { _ in
+                    self.gateway.hub.close(self.reservation, on: loop)
+                    finished.succeed()
+                })
+            let context = try installWebSocket(handler, on: self.channel)
+            let sink = ConnectionSink(isChunked: false, context: context, finished: finished)
+            self.listen(on: connection, sink)
+            return NIOLoopBound((handler, sink), eventLoop: loop)
+        }.get()
+        return Response(
+            status: .switchingProtocols,
+            headers: [.upgrade: "websocket", .connection: "Upgrade", .secWebSocketAccept: accept],
+            body: ResponseBody { _ in
+                await self.run(finished: finished) { _ in
+                    handler.value.0.start()
+                    return handler.value.1
+                }
+                try? await loop.submit { handler.value.0.close(WebSocketClose(.goingAway, "the stream has ended")) }.get()
+                // The closing handshake belongs to the handler; the HTTP side never speaks on this connection again.
+                try? await self.channel.closeFuture.get()
+            })
+    }
+
+    private func listen(on connection: ConnectionHandler, _ sink: ConnectionSink) {
+        let loop = self.channel.eventLoop
+        connection.listener = ConnectionHandler.Listener(
+            becameWritable: { self.gateway.hub.becameWritable(self.reservation, on: loop) },
+            closed: {
+                self.gateway.hub.close(self.reservation, on: loop)
+                sink.closed()
+            })
+    }
+
+    /// Begins the stream on its loop and returns when it has ended, by either side.
+    private func run(
+        finished: EventLoopPromise<Void>? = nil,
+        makeSink: @escaping @Sendable (EventLoopPromise<Void>) throws -> ConnectionSink
+    ) async {
+        let loop = self.channel.eventLoop
+        let finished = finished ?? loop.makePromise(of: Void.self)
+        await withGracefulShutdownHandler {
+            await withTaskCancellationHandler {
+                do {
+                    try await loop.submit {
+                        let sink = try makeSink(finished)
+                        let began = self.gateway.hub.begin(
+                            self.admission, self.reservation, wire: self.wire, sink: sink, on: loop)
+                        // Too much happened since the admission: the client comes again at once with the same cursor.
+                        if !began { sink.finish(grace: .zero) }
+                    }.get()
+                } catch {
+                    finished.succeed()
+                }
+                try? await finished.futureResult.get()
+            } onCancel: {
+                self.channel.close(promise: nil)
+            }
+        } onGracefulShutdown: {
+            self.gateway.hub.drain()
+        }
+        try? await loop.submit {
+            self.gateway.hub.close(self.reservation, on: loop)
+            (try? ConnectionHandler.attach(to: self.channel))?.listener = nil
+        }.get()
+    }
+}

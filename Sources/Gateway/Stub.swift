@@ -1,6 +1,0 @@
-import Hummingbird
-import JWTKit
-import Yams
-import CryptoExtras
-import COpenAPI
-enum Stub {}

@@ -1,0 +1,249 @@
+package import Core
+package import Logging
+package import NIOCore
+package import ServiceLifecycle
+import Synchronization
+
+/// Carries committed events to those who read: one fan-out table on each event loop, fed by the store's tail.
+///
+/// It learns of events from the store alone, never from a request handler, so a store that several processes share
+/// needs no other hub.
+package final class Hub: Service {
+    package let registry: Registry
+    package let settings: HubSettings
+    private let store: any EventStore
+    private let time: any TimeSource
+    private let logger: Logger
+    private let loops: [Loop]
+    private let epoch: String
+    private let isDraining = Atomic(false)
+
+    /// One event loop with its half of the hub, and what waits for its next tick.
+    private final class Loop: Sendable {
+        let eventLoop: any EventLoop
+        let hub: NIOLoopBound<LoopHub>
+        let waiting = Mutex(Waiting())
+
+        struct Waiting {
+            var batches: [CommittedBatch] = []
+            var isScheduled = false
+        }
+
+        init(eventLoop: any EventLoop, hub: NIOLoopBound<LoopHub>) {
+            self.eventLoop = eventLoop
+            self.hub = hub
+        }
+
+        /// Hands a commit to the loop; commits that come before its next tick share that tick.
+        func post(_ batch: CommittedBatch) {
+            let mustSchedule = self.waiting.withLock { waiting in
+                waiting.batches.append(batch)
+                defer { waiting.isScheduled = true }
+                return !waiting.isScheduled
+            }
+            if mustSchedule {
+                self.eventLoop.execute {
+                    let batches = self.waiting.withLock { waiting in
+                        defer { waiting = Waiting() }
+                        return waiting.batches
+                    }
+                    self.hub.value.advance(batches)
+                }
+            }
+        }
+    }
+
+    /// Where a commit goes until the loops exist, and afterwards.
+    private final class Inbox: Sendable {
+        private struct State {
+            var hub: Hub?
+            var early: [CommittedChanges] = []
+        }
+        private let state = Mutex(State())
+
+        func receive(_ changes: CommittedChanges) {
+            let hub = self.state.withLock { state in
+                if state.hub == nil { state.early.append(changes) }
+                return state.hub
+            }
+            hub?.publish(changes)
+        }
+
+        func connect(_ hub: Hub) {
+            self.state.withLock { state in
+                for changes in state.early { hub.publish(changes) }
+                state = State(hub: hub)
+            }
+        }
+    }
+
+    /// Begins to follow the store.
+    ///
+    /// - throws: the store's error.
+    package static func following(
+        _ store: any EventStore, on group: any EventLoopGroup, settings: HubSettings, time: any TimeSource, logger: Logger
+    ) async throws -> Hub {
+        let inbox = Inbox()
+        let bounds = try await store.follow { inbox.receive($0) }
+        var loops: [Loop] = []
+        for (index, eventLoop) in group.makeIterator().enumerated() {
+            loops.append(
+                try await eventLoop.submit {
+                    let hub = LoopHub(
+                        index: index, eventLoop: eventLoop, bounds: bounds, settings: settings, store: store, time: time,
+                        logger: logger)
+                    return Loop(eventLoop: eventLoop, hub: NIOLoopBound(hub, eventLoop: eventLoop))
+                }.get())
+        }
+        let hub = Hub(store: store, loops: loops, epoch: bounds.epoch, settings: settings, time: time, logger: logger)
+        inbox.connect(hub)
+        return hub
+    }
+
+    private init(
+        store: any EventStore, loops: [Loop], epoch: String, settings: HubSettings, time: any TimeSource, logger: Logger
+    ) {
+        self.store = store
+        self.loops = loops
+        self.epoch = epoch
+        self.settings = settings
+        self.time = time
+        self.logger = logger
+        self.registry = Registry(settings: settings, time: time)
+    }
+
+    // MARK: Commits
+
+    private func publish(_ changes: CommittedChanges) {
+        let events = changes.events.map { LoggedEvent($0, epoch: self.epoch) }
+        let batch = CommittedBatch(events: events, rewritten: changes.rewritten.map { (seq: $0.key, data: $0.value) })
+        for loop in self.loops { loop.post(batch) }
+    }
+
+    /// Sends an event that is not in the log (`typing`) to those who read at this moment.
+    package func publishEphemeral(_ event: Event) {
+        let logged = LoggedEvent(event, epoch: self.epoch)
+        for loop in self.loops {
+            loop.eventLoop.execute { loop.hub.value.publishEphemeral(logged) }
+        }
+    }
+
+    // MARK: Streams
+
+    /// Takes one of the bounded places of the device and the user; an older stream of the same ticket ends with `replaced`.
+    ///
+    /// The place is given back when the last reference to it goes.
+    /// - throws: ``Problem`` `too-many-streams`.
+    package func reserve(
+        _ subscription: Subscription, on eventLoop: any EventLoop
+    ) throws(Problem) -> Registry.Reservation {
+        let index = self.loops.firstIndex { $0.eventLoop === eventLoop } ?? 0
+        let (reservation, replaced) = try self.registry.reserve(subscription, loop: index)
+        if let replaced { self.end(replaced.id, on: replaced.loop, .replaced) }
+        return reservation
+    }
+
+    private func end(_ id: Int, on loop: Int, _ reason: StreamEndReason) {
+        let loop = self.loops[loop]
+        loop.eventLoop.execute {
+            if let subscriber = loop.hub.value.subscribers[id] { loop.hub.value.end(subscriber, reason) }
+        }
+    }
+
+    /// Begins a stream on its connection: `stream.ready`, what was missed, then what comes.
+    ///
+    /// Must be called on the sink's event loop. Whoever owns the sink calls ``close(_:on:)`` when its connection is gone.
+    /// - returns: `false` if the admission is too old to begin with; admit again.
+    package func begin(
+        _ admission: Admission, _ reservation: Registry.Reservation, wire: Wire, sink: any StreamSink,
+        on eventLoop: any EventLoop
+    ) -> Bool {
+        guard let hub = self.loopHub(of: eventLoop) else { return false }
+        let lifetime = self.settings.rotateAfter.jittered(by: self.settings.jitter)
+        let subscriber = Subscriber(
+            id: reservation.id, admission: admission, profile: hub.profile(for: admission.subscription),
+            delivery: .stream(wire, sink), rotatesAt: self.time.now.advanced(by: lifetime))
+        return hub.add(subscriber, admission)
+    }
+
+    /// The stream's connection is gone.
+    package func close(_ reservation: Registry.Reservation, on eventLoop: any EventLoop) {
+        self.loopHub(of: eventLoop)?.remove(reservation.id)
+    }
+
+    /// The stream's connection takes more again. On its event loop.
+    package func becameWritable(_ reservation: Registry.Reservation, on eventLoop: any EventLoop) {
+        self.loopHub(of: eventLoop)?.becameWritable(reservation.id)
+    }
+
+    /// What a refused stream is told in place of events: `retry:` and `stream.end`.
+    ///
+    /// - parameter cursor: where the client resumes; it loses nothing by being refused.
+    package func refusal(_ reason: StreamEndReason, cursor: Cursor, wire: Wire) -> ByteBuffer {
+        let base = reason == .limit ? self.settings.retryAfterLimit : self.settings.retryAfter
+        return ControlEvent.end(reason, cursor: cursor, retryAfter: base.jittered(by: 0.5)).bytes(for: wire, at: self.time.now)
+    }
+
+    // MARK: Polls
+
+    /// Waits until there is something behind the admission's position, at most `timeout`.
+    ///
+    /// - parameter limit: the most events that one answer holds.
+    package func wait(
+        _ admission: Admission, _ reservation: Registry.Reservation, limit: Int, timeout: Duration,
+        on eventLoop: any EventLoop
+    ) -> EventLoopFuture<PollResult> {
+        let promise = eventLoop.makePromise(of: PollResult.self)
+        eventLoop.execute {
+            guard let hub = self.loopHub(of: eventLoop) else { return promise.succeed(.reread) }
+            let waiter = PollWaiter(limit: limit, promise: promise)
+            let subscriber = Subscriber(
+                id: reservation.id, admission: admission, profile: hub.profile(for: admission.subscription),
+                delivery: .poll(waiter), rotatesAt: nil)
+            guard hub.add(subscriber, admission) else { return promise.succeed(.reread) }
+            // It may have been answered already by what came since the admission.
+            guard subscriber.state != .ended else { return }
+            let bound = NIOLoopBound((hub, subscriber, waiter), eventLoop: eventLoop)
+            waiter.timeout = eventLoop.scheduleTask(in: .milliseconds(timeout.milliseconds)) {
+                let (hub, subscriber, waiter) = bound.value
+                guard subscriber.state != .ended else { return }
+                hub.answer(waiter, of: subscriber, with: [])
+            }
+        }
+        return promise.futureResult
+    }
+
+    /// Ends a poll's wait whose client is gone.
+    package func cancelWait(_ reservation: Registry.Reservation, on eventLoop: any EventLoop) {
+        eventLoop.execute {
+            guard let hub = self.loopHub(of: eventLoop), let subscriber = hub.subscribers[reservation.id] else { return }
+            hub.end(subscriber, .drain)
+        }
+    }
+
+    // MARK: Running
+
+    /// Keeps the seconds until the graceful shutdown, then ends all streams.
+    package func run() async throws {
+        let tasks = self.loops.map { loop in
+            loop.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [time] _ in
+                loop.hub.value.secondPassed(time.now.milliseconds / 1000)
+            }
+        }
+        try? await gracefulShutdown()
+        self.drain()
+        for task in tasks { task.cancel() }
+    }
+
+    /// Ends all streams and waiting polls with `drain`, spread over a few seconds. May be called more than once.
+    package func drain() {
+        guard !self.isDraining.exchange(true, ordering: .relaxed) else { return }
+        for loop in self.loops {
+            loop.eventLoop.execute { loop.hub.value.drain() }
+        }
+    }
+
+    private func loopHub(of eventLoop: any EventLoop) -> LoopHub? {
+        self.loops.first { $0.eventLoop === eventLoop }?.hub.value
+    }
+}

@@ -1,0 +1,318 @@
+import Core
+import Logging
+import NIOCore
+
+/// The hub's half on one event loop: its readers by audience, and the fan-out of what was committed since the last tick.
+///
+/// All readers of a tick that get the same events on the same wire share one buffer; each gets one write and one flush.
+final class LoopHub {
+    let index: Int
+    let eventLoop: any EventLoop
+    let settings: HubSettings
+    let store: any EventStore
+    let time: any TimeSource
+    let logger: Logger
+    let epoch: String
+
+    /// All events up to here were processed.
+    private(set) var position: Int64
+    private(set) var recent: RecentTail
+    private(set) var subscribers: [Int: Subscriber] = [:]
+    private var table: [Audience: [Subscriber]] = [:]
+    private var profiles: [Profile.Key: Profile] = [:]
+
+    // The current tick.
+    private var tickEvents: [LoggedEvent] = []
+    private var touched: [Subscriber] = []
+    private var ending: [(Subscriber, StreamEndReason)] = []
+
+    init(
+        index: Int, eventLoop: any EventLoop, bounds: LogBounds, settings: HubSettings, store: any EventStore,
+        time: any TimeSource, logger: Logger
+    ) {
+        self.index = index
+        self.eventLoop = eventLoop
+        self.settings = settings
+        self.store = store
+        self.time = time
+        self.logger = logger
+        self.epoch = bounds.epoch
+        self.position = bounds.tail
+        self.recent = RecentTail(
+            after: bounds.tail, eventsMax: settings.recentEventsMax, weightMax: settings.recentBytesMax)
+    }
+
+    func cursor(_ seq: Int64) -> Cursor { Cursor(epoch: self.epoch, seq: seq) }
+
+    // MARK: Readers come and go
+
+    /// Takes in a reader whose snapshot may be older or newer than the loop's position, and brings it up to date.
+    ///
+    /// - returns: `false` if memory cannot tell what happened to its memberships since its snapshot; ask again.
+    func add(_ subscriber: Subscriber, _ admission: Admission) -> Bool {
+        let snapshot = subscriber.visibility
+        guard self.followMemberships(of: subscriber) else { return false }
+        self.subscribers[subscriber.id] = subscriber
+        for audience in subscriber.audiences { self.table[audience, default: []].append(subscriber) }
+        self.begin(subscriber, admission)
+        if subscriber.scopeRoom.map({ subscriber.visibility.rooms[$0] == nil && snapshot.rooms[$0] != nil }) == true {
+            self.end(subscriber, .revoked)
+            return true
+        }
+        if subscriber.position < self.position {
+            subscriber.state = .behind
+            self.catchUp(subscriber)
+        }
+        return true
+    }
+
+    func profile(for subscription: Subscription) -> Profile {
+        let key = Profile.Key(scope: subscription.scope, filter: subscription.filter)
+        if let profile = self.profiles[key] { return profile }
+        // Filters are the clients' choice, so this table is bounded; a profile that is not shared only costs time.
+        if self.profiles.count >= 4096 { self.profiles.removeAll() }
+        let profile = Profile(scope: subscription.scope, filter: subscription.filter)
+        self.profiles[key] = profile
+        return profile
+    }
+
+    /// Forgets a reader; its connection is somebody else's business.
+    func remove(_ id: Int) {
+        guard let subscriber = self.subscribers.removeValue(forKey: id) else { return }
+        subscriber.state = .ended
+        for audience in subscriber.audiences { self.removeFromTable(subscriber, audience) }
+    }
+
+    private func removeFromTable(_ subscriber: Subscriber, _ audience: Audience) {
+        guard var readers = self.table.removeValue(forKey: audience) else { return }
+        if let index = readers.firstIndex(where: { $0 === subscriber }) {
+            readers.swapAt(index, readers.endIndex - 1)
+            readers.removeLast()
+        }
+        if !readers.isEmpty { self.table[audience] = readers }
+    }
+
+    /// Applies the joinings and leavings between the reader's snapshot and the loop's position.
+    private func followMemberships(of subscriber: Subscriber) -> Bool {
+        guard subscriber.snapshotSeq < self.position else { return true }
+        guard self.recent.reaches(behind: subscriber.snapshotSeq) else { return false }
+        for logged in self.recent.events(behind: subscriber.snapshotSeq) {
+            guard let change = MembershipChange(logged.event), change.user == subscriber.subscription.user else { continue }
+            subscriber.visibility.rooms[change.room] = change.joinedSeq
+        }
+        return true
+    }
+
+    // MARK: A tick
+
+    /// Processes what was committed, in order, and writes it: one write and one flush a reader.
+    func advance(_ batches: [CommittedBatch]) {
+        let before = self.position
+        for batch in batches {
+            for logged in batch.events { self.process(logged) }
+            for (seq, data) in batch.rewritten { self.recent.rewrite(seq, data: data, epoch: self.epoch) }
+        }
+        self.flush(positionBefore: before)
+        let ending = self.ending
+        self.ending.removeAll(keepingCapacity: true)
+        for (subscriber, reason) in ending { self.end(subscriber, reason) }
+    }
+
+    private func process(_ logged: LoggedEvent) {
+        let event = logged.event
+        guard event.seq > self.position else { return }
+        self.recent.append(logged)
+        let change = MembershipChange(event)
+        if let change, let joinedSeq = change.joinedSeq { self.join(change, at: joinedSeq) }
+        self.mark(logged)
+        if let change, change.joinedSeq == nil { self.leave(change) }
+        if event.type == .sessionRevoked, let session = SessionRevocation(event)?.session {
+            self.ending += self.subscribers.values.filter { $0.subscription.device.session == session }
+                .map { ($0, .revoked) }
+        }
+        self.position = event.seq
+    }
+
+    private func mark(_ logged: LoggedEvent) {
+        let event = logged.event
+        guard !event.audiences.isEmpty else { return }
+        let index = Int32(self.tickEvents.count)
+        var isWanted = false
+        for audience in event.audiences {
+            guard let readers = self.table[audience] else { continue }
+            for subscriber in readers
+            where subscriber.state == .live && subscriber.lastMarkedSeq < event.seq && subscriber.position < event.seq
+                && subscriber.profile.passes(event)
+            {
+                subscriber.lastMarkedSeq = event.seq
+                if subscriber.marks.isEmpty { self.touched.append(subscriber) }
+                subscriber.marks.append(index)
+                isWanted = true
+            }
+        }
+        if isWanted { self.tickEvents.append(logged) }
+    }
+
+    private func join(_ change: MembershipChange, at seq: Int64) {
+        for subscriber in self.table[.user(change.user)] ?? [] {
+            let isNew = subscriber.visibility.rooms.updateValue(seq, forKey: change.room) == nil
+            if isNew, subscriber.follows(change.room) {
+                self.table[.room(change.room), default: []].append(subscriber)
+            }
+        }
+    }
+
+    private func leave(_ change: MembershipChange) {
+        for subscriber in self.table[.user(change.user)] ?? []
+        where subscriber.visibility.rooms.removeValue(forKey: change.room) != nil {
+            self.removeFromTable(subscriber, .room(change.room))
+            if subscriber.scopeRoom == change.room { self.ending.append((subscriber, .revoked)) }
+        }
+    }
+
+    private func flush(positionBefore before: Int64) {
+        var cache = TickCache()
+        for subscriber in self.touched {
+            defer { subscriber.marks.removeAll(keepingCapacity: subscriber.marks.count <= 64) }
+            guard subscriber.state == .live else { continue }
+            switch subscriber.delivery {
+            case .stream(let wire, let sink):
+                if sink.isWritable {
+                    sink.write(cache.buffer(marks: subscriber.marks, wire: wire, isChunked: sink.isChunked, of: self.tickEvents))
+                } else {
+                    subscriber.position = max(before, subscriber.position)
+                    subscriber.state = .behind
+                }
+            case .poll(let waiter):
+                self.answer(waiter, of: subscriber, with: subscriber.marks.map { self.tickEvents[Int($0)] })
+            }
+        }
+        self.touched.removeAll(keepingCapacity: true)
+        self.tickEvents.removeAll(keepingCapacity: true)
+    }
+
+    /// Sends an event that is not in the log to those who read at this moment.
+    func publishEphemeral(_ logged: LoggedEvent) {
+        for audience in logged.event.audiences {
+            for subscriber in self.table[audience] ?? [] where subscriber.state == .live {
+                guard subscriber.profile.passes(logged.event) else { continue }
+                switch subscriber.delivery {
+                case .stream(let wire, let sink):
+                    if sink.isWritable { sink.write(logged.frame(for: wire), chunkedBySelf: sink.isChunked) }
+                case .poll(let waiter):
+                    self.complete(
+                        waiter, of: subscriber,
+                        .events([], ephemeral: [logged], cursor: self.cursor(max(self.position, subscriber.position)), more: false))
+                }
+            }
+        }
+    }
+
+    // MARK: Polls
+
+    /// Answers with the events behind the reader's position, as many as the limits allow.
+    func answer(_ waiter: PollWaiter, of subscriber: Subscriber, with events: [LoggedEvent]) {
+        var bytes = 0
+        var fitting = 0
+        for event in events.prefix(waiter.limit) {
+            bytes += event.envelope.utf8.count + 1
+            if fitting > 0, bytes > Limits.pollAnswerBytesMax { break }
+            fitting += 1
+        }
+        let isCut = fitting < events.count
+        let seq = isCut ? events[fitting - 1].event.seq : max(self.position, subscriber.position)
+        self.complete(
+            waiter, of: subscriber,
+            .events(Array(events.prefix(fitting)), ephemeral: [], cursor: self.cursor(seq), more: isCut))
+    }
+
+    func complete(_ waiter: PollWaiter, of subscriber: Subscriber, _ result: PollResult) {
+        waiter.timeout?.cancel()
+        self.remove(subscriber.id)
+        waiter.promise.succeed(result)
+    }
+}
+
+/// What one commit brought, with the events encoded for all loops.
+struct CommittedBatch: Sendable {
+    let events: [LoggedEvent]
+    /// The new data of events that were redacted; `nil` for those that were deleted.
+    let rewritten: [(seq: Int64, data: String?)]
+}
+
+/// Buffers of one tick by what is in them, so that equal readers share one.
+private struct TickCache {
+    private struct Key: Hashable {
+        let marks: [Int32]
+        let slot: Int
+        let isChunked: Bool
+    }
+
+    private var buffers: [Key: ByteBuffer] = [:]
+    private var last: (key: Key, buffer: ByteBuffer)?
+
+    mutating func buffer(marks: [Int32], wire: Wire, isChunked: Bool, of events: [LoggedEvent]) -> ByteBuffer {
+        let key = Key(marks: marks, slot: wire.slot, isChunked: isChunked)
+        // Readers of one room mostly stand side by side.
+        if let last, last.key == key { return last.buffer }
+        let buffer = self.buffers[key] ?? Self.join(marks.map { events[Int($0)].frame(for: wire) }, isChunked: isChunked)
+        self.buffers[key] = buffer
+        self.last = (key, buffer)
+        return buffer
+    }
+
+    private static func join(_ frames: [ByteBuffer], isChunked: Bool) -> ByteBuffer {
+        var joined = ByteBufferAllocator().buffer(capacity: frames.reduce(32) { $0 + $1.readableBytes })
+        let size = frames.reduce(0) { $0 + $1.readableBytes }
+        if isChunked { joined.writeChunkHead(size: size) }
+        for frame in frames { joined.writeImmutableBuffer(frame) }
+        if isChunked { joined.writeChunkTail() }
+        return joined
+    }
+}
+
+extension ByteBuffer {
+    /// The size line of an HTTP/1.1 chunk (RFC 9112, 7.1).
+    mutating func writeChunkHead(size: Int) { self.writeString(String(size, radix: 16) + "\r\n") }
+    mutating func writeChunkTail() { self.writeString("\r\n") }
+}
+
+extension StreamSink {
+    /// Writes frames that no other reader shares.
+    func write(_ frames: ByteBuffer, chunkedBySelf: Bool) {
+        guard chunkedBySelf else { return self.write(frames) }
+        var chunk = ByteBufferAllocator().buffer(capacity: frames.readableBytes + 16)
+        chunk.writeChunkHead(size: frames.readableBytes)
+        chunk.writeImmutableBuffer(frames)
+        chunk.writeChunkTail()
+        self.write(chunk)
+    }
+}
+
+/// What a `member.joined` or `member.left` event means for visibility. The subject is the event's user audience.
+struct MembershipChange {
+    let user: UserID
+    let room: RoomID
+    /// From where the room is visible; `nil` when the membership ended.
+    let joinedSeq: Int64?
+
+    init?(_ event: Event) {
+        guard event.type == .memberJoined || event.type == .memberLeft, let room = event.room else { return nil }
+        for case .user(let user) in event.audiences {
+            (self.user, self.room) = (user, room)
+            self.joinedSeq = event.type == .memberJoined ? event.seq : nil
+            return
+        }
+        return nil
+    }
+}
+
+/// The data of `internal.session-revoked`.
+struct SessionRevocation: Decodable {
+    let session: SessionID
+
+    init?(_ event: Event) {
+        guard let revocation = try? JSON.decode(SessionRevocation.self, from: event.data) else { return nil }
+        self = revocation
+    }
+}

@@ -1,0 +1,109 @@
+package import Core
+import Synchronization
+
+/// Who reads at the moment, over all loops: for the limits, for `delivery: live`, for presence and for replacing.
+package final class Registry: Sendable {
+    /// One open stream, or one waiting poll.
+    struct Entry: Sendable {
+        let subscription: Subscription
+        let loop: Int
+    }
+
+    private struct State {
+        var nextID: Int = 1
+        var entries: [Int: Entry] = [:]
+        var byDevice: [DeviceID: Set<Int>] = [:]
+        var byUser: [UserID: Set<Int>] = [:]
+        var byTicket: [String: Int] = [:]
+        /// When the user's last reader left, for those who have none.
+        var lastSeen: [UserID: Timestamp] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let settings: HubSettings
+    private let time: any TimeSource
+
+    init(settings: HubSettings, time: any TimeSource) {
+        self.settings = settings
+        self.time = time
+    }
+
+    /// A place among the bounded ones; given back when it goes away.
+    package final class Reservation: Sendable {
+        package let id: Int
+        private let registry: Registry
+
+        fileprivate init(id: Int, registry: Registry) {
+            self.id = id
+            self.registry = registry
+        }
+
+        deinit { self.registry.remove(self.id) }
+    }
+
+    /// Takes a place, or says that there is none: 8 streams for each device, 32 for each user. Polls that wait have
+    /// places of their own, as many.
+    ///
+    /// - returns: the place, and the older stream of the same ticket that must end.
+    /// - throws: ``Problem`` `too-many-streams`.
+    func reserve(_ subscription: Subscription, loop: Int) throws(Problem) -> (Reservation, replaced: (id: Int, loop: Int)?) {
+        let reserved: (id: Int, replaced: (id: Int, loop: Int)?)? = self.state.withLock { state in
+            let older = subscription.ticket.flatMap { state.byTicket[$0] }
+            let isPoll = subscription.transport == .poll
+            let entries = state.entries
+            let countSameKind = { (ids: Set<Int>?) in
+                (ids ?? []).count { $0 != older && (entries[$0]?.subscription.transport == .poll) == isPoll }
+            }
+            guard countSameKind(state.byDevice[subscription.device]) < self.settings.streamsPerDeviceMax,
+                countSameKind(state.byUser[subscription.user]) < self.settings.streamsPerUserMax
+            else { return nil }
+            let id = state.nextID
+            state.nextID += 1
+            state.entries[id] = Entry(subscription: subscription, loop: loop)
+            state.byDevice[subscription.device, default: []].insert(id)
+            state.byUser[subscription.user, default: []].insert(id)
+            state.lastSeen[subscription.user] = nil
+            if let ticket = subscription.ticket { state.byTicket[ticket] = id }
+            return (id, older.flatMap { older in state.entries[older].map { (older, $0.loop) } })
+        }
+        guard let reserved else { throw Problem(.tooManyStreams) }
+        return (Reservation(id: reserved.id, registry: self), reserved.replaced)
+    }
+
+    private func remove(_ id: Int) {
+        let now = self.time.now
+        self.state.withLock { state in
+            guard let subscription = state.entries.removeValue(forKey: id)?.subscription else { return }
+            state.byDevice[subscription.device]?.remove(id)
+            if state.byDevice[subscription.device]?.isEmpty == true { state.byDevice[subscription.device] = nil }
+            state.byUser[subscription.user]?.remove(id)
+            if state.byUser[subscription.user]?.isEmpty == true {
+                state.byUser[subscription.user] = nil
+                state.lastSeen[subscription.user] = now
+            }
+            if let ticket = subscription.ticket, state.byTicket[ticket] == id { state.byTicket[ticket] = nil }
+        }
+    }
+
+    /// How many readers of this device would get this event: open streams and waiting polls whose scope and filter match.
+    package func readerCount(of device: DeviceID, for event: Event) -> Int {
+        self.state.withLock { state in
+            (state.byDevice[device] ?? []).count { id in
+                guard let subscription = state.entries[id]?.subscription else { return false }
+                return subscription.filter.passes(event, in: subscription.scope)
+            }
+        }
+    }
+
+    /// Users with a reader, and those whose last one left not longer ago than `grace`; older ones are forgotten.
+    package func usersPresent(grace: Duration) -> Set<UserID> {
+        let horizon = self.time.now.advanced(by: .zero - grace)
+        return self.state.withLock { state in
+            state.lastSeen = state.lastSeen.filter { $0.value >= horizon }
+            return Set(state.byUser.keys).union(state.lastSeen.keys)
+        }
+    }
+
+    /// Open streams and waiting polls in all.
+    package var readerCount: Int { self.state.withLock { $0.entries.count } }
+}

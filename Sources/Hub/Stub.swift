@@ -1,5 +1,0 @@
-import NIOCore
-import Core
-import Logging
-import ServiceLifecycle
-enum Stub {}
