@@ -78,6 +78,7 @@ extension StoreWriter {
         _ member: Member, _ user: User, reason: MemberLeftPayload.Reason, by actor: UserID?, now: Timestamp,
         ids: IDSource
     ) throws {
+        try self.removeFromCalls(of: user.id, in: member.room, by: actor, now: now, ids: ids)
         try self.delete(member)
         let payload = MemberLeftPayload(member: MemberPayload(member, user), reason: reason)
         try self.append(

@@ -51,7 +51,7 @@ extension StoreWriter {
         return room
     }
 
-    /// Renames, retitles, archives or unarchives a room. What is as asked already causes no event.
+    /// Renames, retitles, archives or unarchives a room; archiving ends its calls. What is as asked already causes no event.
     ///
     /// - throws: ``Problem`` `not-found`, `not-a-member`, `forbidden`, `validation-failed`, `name-taken`,
     ///   `room-archived` for a change of an archived room that leaves it archived.
@@ -74,6 +74,7 @@ extension StoreWriter {
         guard !(access.room.isArchived && room.isArchived) else { throw Problem(.roomArchived) }
         try self.update(room)
         let isArchiving = room.isArchived && !access.room.isArchived
+        if isArchiving { try self.endCalls(in: room.id, by: acting.user.id, now: acting.now, ids: acting.ids) }
         try self.append(
             EventDraft(
                 isArchiving ? .roomArchived : .roomUpdated, to: [.room(room.id)], room: room.id, actor: acting.user.id,

@@ -1,0 +1,95 @@
+package import Core
+package import Hub
+
+/// Makes users and their tokens: hashing and signing happen outside the store's writes, decisions inside.
+package struct SignIn: Sendable {
+    let store: any EventStore
+    let passwords: PasswordHasher
+    let tokens: AccessTokens
+    let time: any TimeSource
+    let ids: IDSource
+
+    package init(
+        store: any EventStore, passwords: PasswordHasher, tokens: AccessTokens, time: any TimeSource, ids: IDSource
+    ) {
+        self.store = store
+        self.passwords = passwords
+        self.tokens = tokens
+        self.time = time
+        self.ids = ids
+    }
+
+    /// The user `admin` and a token for them that lasts ten years, for whoever holds the data directory. Each call
+    /// starts another session.
+    ///
+    /// - throws: the store's error.
+    package func adminToken() async throws -> String {
+        let now = self.time.now
+        let (user, session) = try await self.store.write { [ids] in try $0.ensureAdmin(now: now, ids: ids) }
+        return try await self.tokens.issue(
+            for: user, session: session.id, lifetime: Limits.adminTokenLifetime, now: now
+        ).token
+    }
+
+    /// Makes an account, or a guest if there is no password.
+    ///
+    /// - throws: ``Problem`` `validation-failed`, `name-taken`, `unavailable`.
+    func signUp(_ request: SignUpRequest) async throws -> SignedInPayload {
+        var new = NewUser(username: request.username, displayName: request.displayName, color: request.color)
+        try new.check()
+        if let password = request.password {
+            try PasswordHasher.check(password)
+            new.passwordHash = try await self.passwords.hash(password)
+        }
+        let refreshToken = SecretToken(.refresh)
+        let now = self.time.now
+        let (user, session) = try await self.store.write { [new, ids] in
+            try $0.signUp(new, refreshTokenHash: refreshToken.hash, now: now, ids: ids)
+        }
+        return try await self.answer(user, session, refreshToken, now: now)
+    }
+
+    /// Signs in by password. Wrong name and wrong password are one answer that takes one time.
+    ///
+    /// - throws: ``Problem`` `unauthorized`, `unavailable`.
+    func signIn(username: String, password: String) async throws -> SignedInPayload {
+        // What no password can be costs nothing: also not the time of hashing megabytes.
+        guard password.unicodeScalars.count <= Limits.passwordCharactersMax else { throw Self.wrongPassword }
+        let found = try await self.store.read { try $0.user(username: username) }
+        guard try await self.passwords.isRight(password, for: found?.passwordHash), let found else {
+            throw Self.wrongPassword
+        }
+        let refreshToken = SecretToken(.refresh)
+        let now = self.time.now
+        let (user, session) = try await self.store.write { [ids] in
+            try $0.signIn(found, refreshTokenHash: refreshToken.hash, now: now, ids: ids)
+        }
+        return try await self.answer(user, session, refreshToken, now: now)
+    }
+
+    /// Exchanges a refresh token for the next pair.
+    ///
+    /// - throws: ``Problem`` `unauthorized`; what that revoked is committed.
+    func refresh(_ spent: String) async throws -> SignedInPayload {
+        let refreshToken = SecretToken(.refresh)
+        let spentHash = SecretToken.hash(of: spent)
+        let now = self.time.now
+        let refreshed = try await self.store.write {
+            try $0.refresh(tokenHash: spentHash, newTokenHash: refreshToken.hash, now: now)
+        }
+        switch refreshed {
+        case .renewed(let user, let session): return try await self.answer(user, session, refreshToken, now: now)
+        case .refused: throw Problem(.unauthorized, "The refresh token is unknown, expired or was used before")
+        }
+    }
+
+    private static let wrongPassword = Problem(.unauthorized, "The username or the password is wrong")
+
+    private func answer(
+        _ user: User, _ session: Session, _ refreshToken: SecretToken, now: Timestamp
+    ) async throws -> SignedInPayload {
+        let (token, expiresAt) = try await self.tokens.issue(for: user, session: session.id, now: now)
+        return SignedInPayload(
+            user: UserPayload(user), accessToken: token, expiresAt: expiresAt, refreshToken: refreshToken.text)
+    }
+}
