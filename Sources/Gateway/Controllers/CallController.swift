@@ -1,0 +1,171 @@
+import Core
+import Hub
+import Hummingbird
+
+/// `/v1/rooms/{room}/calls` and `/v1/calls/{call}`.
+struct CallController: Sendable {
+    let gateway: Gateway
+
+    /// - parameter open: for `leave` and `end`, which a leave token alone may ask for.
+    func addRoutes(open: RouterGroup<GatewayContext>, signedIn: RouterGroup<GatewayContext>) {
+        signedIn.post("/v1/rooms/:room/calls", use: self.create)
+        signedIn.get("/v1/rooms/:room/calls", use: self.list)
+        signedIn.get("/v1/calls/:call", use: self.show)
+        signedIn.post("/v1/calls/:call/join", use: self.join)
+        signedIn.post("/v1/calls/:call/invite", use: self.invite)
+        signedIn.post("/v1/calls/:call/signals", use: self.signal)
+        signedIn.post("/v1/calls/:call/reject", use: self.reject)
+        signedIn.patch("/v1/calls/:call/participants/me", use: self.changeParticipant)
+        open.post("/v1/calls/:call/leave", use: self.leave)
+        open.post("/v1/calls/:call/end", use: self.end)
+    }
+
+    @Sendable private func create(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let room = try context.roomReference()
+        let bytes = try await request.readBody()
+        let body = try bytes.decode(NewCallRequest.self)
+        let leaveToken = SecretToken(.leave)
+        let new = NewCall(
+            media: body.media, invite: try UserReference.list(body.invite ?? [], field: "invite"),
+            ringTimeoutSeconds: body.ringTimeoutSeconds ?? Limits.ringTimeoutSecondsDefault,
+            leaveTokenHash: leaveToken.hash)
+        let settings = self.gateway.settings
+        return try await self.gateway.write(request, context, body: bytes, creating: true) { store, acting in
+            let call = try store.createCall(in: room, new, joinedMax: settings.joinedParticipantsMax, as: acting)
+            return try Answer(
+                .created,
+                CreatedCallResponse(
+                    call: call, iceServers: RTCConfigurationResponse(settings), leaveToken: leaveToken.text),
+                location: "/v1/calls/\(call.call.id)")
+        }
+    }
+
+    @Sendable private func list(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let room = try context.roomReference()
+        let query = try Query(request)
+        let state = try query.value("state", as: CallState.self)
+        let before = try query.identifier("before", as: CallID.self)
+        let limit = try query.pageLimit()
+        return try await self.gateway.read(context) { store, user in
+            let calls = try store.calls(in: room, state: state, before: before, limit: limit + 1, as: user)
+            return try Answer(
+                page: calls, limit: limit, request: request, next: "before", key: \.call.id.text, payload: { $0 })
+        }
+    }
+
+    @Sendable private func show(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let id = try context.identifier("call", as: CallID.self)
+        return try await self.gateway.read(context) { store, user in try Answer(.ok, store.call(id, as: user)) }
+    }
+
+    @Sendable private func join(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let id = try context.identifier("call", as: CallID.self)
+        let bytes = try await request.readBody()
+        let body = try bytes.decodeIfPresent(JoinRequest.self)
+        let leaveToken = SecretToken(.leave)
+        let joining = CallJoining(
+            media: body.media ?? .init(), holdsCandidates: body.holdCandidates ?? false,
+            takesOver: body.takeover ?? false, leaveTokenHash: leaveToken.hash)
+        let settings = self.gateway.settings
+        return try await self.gateway.write(request, context, body: bytes, creating: true) { store, acting in
+            let joined = try store.joinCall(id, joining, joinedMax: settings.joinedParticipantsMax, as: acting)
+            return try Answer(
+                .ok,
+                JoinedCallResponse(
+                    call: joined.call, peers: joined.peers.map(PeerPayload.init),
+                    iceServers: RTCConfigurationResponse(settings), leaveToken: leaveToken.text))
+        }
+    }
+
+    @Sendable private func invite(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let id = try context.identifier("call", as: CallID.self)
+        let bytes = try await request.readBody()
+        let users = try UserReference.list(bytes.decode(InviteRequest.self).users, field: "users")
+        return try await self.gateway.write(request, context, body: bytes, creating: true) { store, acting in
+            try Answer(.ok, store.inviteToCall(id, users, as: acting))
+        }
+    }
+
+    @Sendable private func signal(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let id = try context.identifier("call", as: CallID.self)
+        let bytes = try await request.readBody()
+        let body = try bytes.decode(SignalRequest.self)
+        let peer = try UserReference(body.to, field: "to")
+        let content = try body.content()
+        let registry = self.gateway.hub.registry
+        return try await self.gateway.write(request, context, body: bytes, creating: true) { store, acting in
+            let receipt = try store.sendSignal(id, to: peer, content, as: acting)
+            var readerCount = 0
+            if let event = receipt.event, let device = receipt.device {
+                readerCount = registry.readerCount(of: device, for: event)
+            }
+            var answer = try Answer(.accepted, SignalReceiptResponse(receipt.id, readerCount: readerCount))
+            answer.refusal = receipt.refusal
+            return answer
+        }
+    }
+
+    @Sendable private func reject(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let id = try context.identifier("call", as: CallID.self)
+        let body = try await request.readBody().decodeIfPresent(ReasonRequest.self)
+        return try await self.gateway.write(request, context) { store, acting in
+            try Answer(.ok, store.rejectCall(id, reason: body.reason, as: acting))
+        }
+    }
+
+    @Sendable private func changeParticipant(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let id = try context.identifier("call", as: CallID.self)
+        let body = try await request.readBody().decode(ParticipantChangeRequest.self)
+        return try await self.gateway.write(request, context) { store, acting in
+            try Answer(
+                .ok, store.changeParticipant(id, media: body.media, connection: body.connection, as: acting))
+        }
+    }
+
+    // MARK: Hanging up
+
+    @Sendable private func leave(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        try await self.hangUp(request, context) { store, call, reason, leaver in
+            try store.leaveCall(call, reason: reason, by: leaver)
+        }
+    }
+
+    @Sendable private func end(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        try await self.hangUp(request, context) { store, call, reason, leaver in
+            try store.endCall(call, reason: reason, by: leaver)
+        }
+    }
+
+    /// By leave token, which needs no other credentials, or as any other request.
+    private func hangUp(
+        _ request: Request, _ context: GatewayContext,
+        _ operation: @escaping @Sendable (any StoreWriter, CallID, String?, CallLeaver) throws -> CallPayload
+    ) async throws -> Response {
+        let body = try await request.readBody(textAllowed: true).decodeIfPresent(LeaveRequest.self)
+        guard let leaveToken = body.leaveToken else {
+            let context = try await self.signedIn(request, context)
+            let id = try context.identifier("call", as: CallID.self)
+            return try await self.gateway.write(request, context) { store, acting in
+                try Answer(.ok, operation(store, id, body.reason, .user(acting)))
+            }
+        }
+        guard let id = CallID(try context.segment("call")) else { throw Problem(.unauthorized) }
+        let (now, ids) = (self.gateway.time.now, self.gateway.ids)
+        let leaver = CallLeaver.tokenBearer(hash: SecretToken.hash(of: leaveToken), now: now, ids: ids)
+        return try await self.gateway.store.write { store in
+            var answer = try Answer(.ok, operation(store, id, body.reason, leaver))
+            if let seq = store.lastAppendedSeq {
+                answer.cursor = Cursor(epoch: try store.logBounds().epoch, seq: seq)
+            }
+            return answer
+        }.response()
+    }
+
+    private func signedIn(_ request: Request, _ context: GatewayContext) async throws -> GatewayContext {
+        guard let token = request.bearerToken else { throw Problem(.unauthorized) }
+        var context = context
+        context.identity = try await self.gateway.authenticator.identity(
+            bearer: token, deviceLabel: try request.deviceLabel())
+        return context
+    }
+}
