@@ -1,0 +1,72 @@
+import Core
+import HTTPTypes
+import HummingbirdTesting
+import Testing
+
+/// The server has the routes of the contract, no more and no fewer.
+struct ContractRouteTests {
+    @Test func routesAreThoseOfTheContract() async throws {
+        let contract = try Contract()
+        var expected: [String: Set<String>] = [:]
+        for operation in contract.operations {
+            expected[operation.path, default: []].insert(operation.method)
+        }
+        try await TestServer.run { [expected] server in
+            // The router holds an answer for every method of a path: which ones it really has, `Allow` says.
+            let paths = Set(server.gateway.buildRouter().routes.map(\.path.description.withBraces))
+            #expect(paths == Set(expected.keys))
+            for (path, methods) in expected {
+                let response = try await server.client.executeRequest(
+                    uri: ContractPlace().filling(path), method: .options, headers: [:], body: nil)
+                #expect(response.status == .methodNotAllowed, "\(path)")
+                let allowed = response.headers[.allow]?.split(separator: ", ").map(String.init) ?? []
+                let withHead = methods.contains("GET") ? methods.union(["HEAD"]) : methods
+                #expect(Set(allowed) == withHead, "\(path)")
+            }
+        }
+    }
+
+    @Test func methodThatAPathLacksIsRefusedWithAProblem() async throws {
+        let contract = try Contract()
+        try await TestServer.run { server in
+            let everyMethod: [HTTPRequest.Method] = [.get, .put, .post, .patch, .delete, .trace]
+            for path in Set(contract.operations.map(\.path)) {
+                let present = Set(contract.operations.filter { $0.path == path }.map(\.method))
+                for method in everyMethod where !present.contains(method.rawValue) {
+                    let response = try await server.client.executeRequest(
+                        uri: ContractPlace().filling(path), method: method, headers: [:], body: nil)
+                    #expect(response.status == .methodNotAllowed, "\(method) \(path)")
+                    #expect(response.headers[.contentType] == "application/problem+json", "\(method) \(path)")
+                }
+            }
+        }
+    }
+
+    @Test func unknownPathIsAProblem() async throws {
+        try await TestServer.run { server in
+            let response = try await server.client.executeRequest(
+                uri: "/v1/nowhere", method: .get, headers: [:], body: nil)
+            let body = ContractAnswer.json(String(buffer: response.body))
+            #expect(response.status == .notFound)
+            #expect(body["type"] == .string("/problems/not-found"))
+        }
+    }
+
+    @Test func everyProblemHasItsPage() async throws {
+        try await TestServer.run { server in
+            for kind in Problem.Kind.allCases {
+                let response = try await server.client.executeRequest(
+                    uri: "/problems/\(kind.rawValue)", method: .get, headers: [:], body: nil)
+                #expect(response.status == .ok, "\(kind.rawValue)")
+                #expect(String(buffer: response.body).contains(kind.title.prefix(12)), "\(kind.rawValue)")
+            }
+        }
+    }
+}
+
+extension String {
+    /// `/v1/rooms/:room` is `/v1/rooms/{room}`, however the router writes it.
+    fileprivate var withBraces: String {
+        self.split(separator: "/").map { $0.hasPrefix(":") ? "/{\($0.dropFirst())}" : "/\($0)" }.joined()
+    }
+}
