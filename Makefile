@@ -40,12 +40,12 @@ lint: ## Formatting, sizes, banned calls, imports, documentation.
 
 check: lint ## What should pass before a commit: lint, a build without warnings, the Swift tests.
 	@.ci/install-build
-	swift build -c release --build-tests -Xswiftc -warnings-as-errors
-	SCALE=$(SCALE) swift test -c release --skip-build
+	COMBLANG_WARNINGS_AS_ERRORS=1 swift build -c release --build-tests
+	COMBLANG_WARNINGS_AS_ERRORS=1 SCALE=$(SCALE) swift test -c release --skip-build
 
 test-long: ## The same tests, larger, and the Swift tests once more under the thread sanitizer. About an hour.
 	$(MAKE) test SCALE=20
-	swift test -c release --scratch-path $(SANITIZED) --sanitize=thread
+	SCALE=$(SCALE) swift test -c release --scratch-path $(SANITIZED) --sanitize=thread
 
 bench: build ## Figures of this machine; see bench/.
 	@test -x bench/run || { echo "there are no benchmarks yet"; exit 1; }

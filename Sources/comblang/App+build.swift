@@ -1,11 +1,12 @@
 import Core
-import Foundation
 import Gateway
 import Hub
 import Hummingbird
+import HummingbirdCore
 import Logging
 import NIOCore
 import NIOPosix
+import ServiceLifecycle
 
 extension App {
     /// All parts of a server, wired but not running: the only place where they meet.
@@ -36,15 +37,18 @@ extension App {
         let hub = try await Hub.following(
             store, on: eventLoops, settings: configuration.hub, time: time, logger: logger)
         let authenticator = try await Authenticator(store: store, tokens: tokens, time: time, logger: logger)
+        let signIn = SignIn(store: store, passwords: PasswordHasher(), tokens: tokens, time: time, ids: ids)
         let gateway = Gateway(
-            store: store, hub: hub, authenticator: authenticator, time: time, ids: ids,
+            store: store, hub: hub, authenticator: authenticator, signIn: signIn, time: time, ids: ids,
             settings: configuration.gateway, readiness: readiness, logger: logger)
+        let sweeps = Self.sweeps(
+            store, hub: hub, retention: configuration.retention, ids: ids, time: time, logger: logger)
         let application = Application(
             router: gateway.buildRouter(),
             server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: Self.idleTimeout)),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
-            services: [hub],
+            services: [hub] + sweeps,
             onServerRunning: { channel in
                 readiness.becameReady()
                 onListening(channel.localAddress?.port ?? configuration.port)

@@ -24,10 +24,9 @@ struct Configuration: Sendable {
     let dataDirectory: String
     /// `trace`…`critical`, default `info`.
     let logLevel: Logger.Level
-    /// How long events stay in the log: 1 hour to a year, default 24 hours. A client that was away for longer reloads.
-    let retention: Duration
-    /// How many events stay in the log at most: 100 and more, default 1 000 000 (about 1 GB on disk).
-    let retentionEventsMax: Int
+    /// How long (1 hour to a year, default 24 hours) and how many (from 100 on, default 1 000 000, about 1 GB on disk)
+    /// events stay in the log. A client that was away for longer reloads.
+    let retention: Retention
     /// How long the ends of open streams are spread over when the server stops: 0…10 s, default 3 s. With what follows
     /// the process is gone within 15 s.
     let drain: Duration
@@ -44,9 +43,10 @@ struct Configuration: Sendable {
         self.port = settings.integer("port", in: 0...65_535, default: 8080)
         self.dataDirectory = settings.text("dataDir", default: "data")
         self.logLevel = settings.choice("logLevel", default: Logger.Level.info)
-        let hours = settings.integer("retentionHours", in: 1...8784, default: 24)
-        self.retention = .seconds(hours * 3600)
-        self.retentionEventsMax = settings.integer("retentionEvents", in: 100...1_000_000_000, default: 1_000_000)
+        var retention = Retention()
+        retention.age = .seconds(3600 * settings.integer("retentionHours", in: 1...8784, default: 24))
+        retention.eventsMax = settings.integer("retentionEvents", in: 100...1_000_000_000, default: retention.eventsMax)
+        self.retention = retention
         self.drain = .seconds(settings.integer("drainSeconds", in: 0...10, default: 3))
         self.gateway = Self.gatewaySettings(&settings)
         self.hub = Self.hubSettings(&settings, drain: self.drain)

@@ -4,8 +4,6 @@ import Hub
 
 /// What a fresh data directory gets: the user `admin`, whose token lies beside the database, and the room `lobby`.
 struct FirstStart {
-    /// The token is revoked, not outlived: deleting the file makes another on the next start.
-    private static let adminTokenLifetime = Duration.seconds(10 * 366 * 24 * 3600)
     static let roomName = "lobby"
 
     let store: any EventStore
@@ -30,7 +28,7 @@ struct FirstStart {
             return (user, session)
         }
         let (token, _) = try await self.tokens.issue(
-            for: user, session: session.id, lifetime: Self.adminTokenLifetime, now: now)
+            for: user, session: session.id, lifetime: Limits.adminTokenLifetime, now: now)
         try self.secrets.saveAdminToken(token)
     }
 }

@@ -6,6 +6,7 @@ import Logging
 import NIOCore
 import SQLiteStore
 import ServiceLifecycle
+import UnixSignals
 
 /// `comblang serve`: the server, until SIGTERM or SIGINT.
 struct ServeCommand: AsyncParsableCommand {
