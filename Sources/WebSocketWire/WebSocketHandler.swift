@@ -200,9 +200,9 @@ extension WebSocketHandler {
 
 /// Puts a decoder and `handler` where they take over the channel's bytes; on the channel's event loop.
 ///
-/// A server calls it while the request that asks for the upgrade is answered, *before* it returns status 101, as an early
-/// frame is lost otherwise, and ``WebSocketHandler/start()`` after: the handlers sit between the socket and the HTTP
-/// encoder, which still encodes the 101. A client calls it when its HTTP handlers are gone.
+/// A server calls it while the request that asks for the upgrade is answered, *before* it returns status 101, as an
+/// early frame is lost otherwise, and ``WebSocketHandler/start()`` after: the handlers sit between the socket and the
+/// HTTP encoder, which still encodes the 101. A client calls it when its HTTP handlers are gone.
 ///
 /// - returns: the context from which frames are written as `ByteBuffer`.
 /// - throws: `ChannelPipelineError.notFound` when a server's channel has no HTTP/1 encoder (an HTTP/2 stream).

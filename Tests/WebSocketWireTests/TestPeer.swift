@@ -9,10 +9,16 @@ import WebSocketWire
 final class TestPeer {
     let channel = EmbeddedChannel()
     let role: WebSocketConfiguration.Role
-    private(set) var texts: [String] = []
-    private(set) var endings: [WebSocketEnding] = []
-    private(set) var handler: WebSocketHandler!
-    private(set) var context: ChannelHandlerContext!
+    /// Outlives the peer, whose channel closes last.
+    private final class Record {
+        var texts: [String] = []
+        var endings: [WebSocketEnding] = []
+    }
+    private let record = Record()
+    var texts: [String] { self.record.texts }
+    var endings: [WebSocketEnding] { self.record.endings }
+    let handler: WebSocketHandler
+    let context: ChannelHandlerContext
 
     /// - parameter isStarted: `false`: as before the 101.
     init(
@@ -25,8 +31,8 @@ final class TestPeer {
         try self.channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 80)).wait()
         if role == .server { try self.channel.pipeline.syncOperations.addHandler(HTTPResponseEncoder()) }
         self.handler = WebSocketHandler(
-            configuration, on: self.channel.embeddedEventLoop, onText: { [unowned self] in self.texts.append($0) },
-            onEnded: { [unowned self] in self.endings.append($0) })
+            configuration, on: self.channel.embeddedEventLoop, onText: { [record] in record.texts.append($0) },
+            onEnded: { [record] in record.endings.append($0) })
         self.context = try installWebSocket(self.handler, on: self.channel)
         if isStarted { self.handler.start() }
     }

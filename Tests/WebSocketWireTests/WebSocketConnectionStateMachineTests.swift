@@ -63,8 +63,9 @@ struct WebSocketConnectionStateMachineTests {
 
     @Test func ourCloseWaitsForItsEcho() {
         var socket = WebSocketConnectionStateMachine(.server)
-        #expect(socket.closeRequested(WebSocketClose(.serviceRestart, "drain"), at: at(1))
-            == .startClosing(.serviceRestart, "drain"))
+        #expect(
+            socket.closeRequested(WebSocketClose(.serviceRestart, "drain"), at: at(1))
+                == .startClosing(.serviceRestart, "drain"))
         #expect(socket.received(.ping([1]), at: at(2)) == .ignore)
         #expect(socket.received(.close(WebSocketClose(.serviceRestart)), at: at(2)) == .closeSocket)
         #expect(socket.socketClosed() == .ignore)
@@ -81,8 +82,9 @@ struct WebSocketConnectionStateMachineTests {
 
     @Test func aBrokenRuleClosesOnceAndSoon() {
         var socket = WebSocketConnectionStateMachine(.server)
-        #expect(socket.received(.violation(WebSocketClose(.protocolError, "x")), at: at(1))
-            == .startClosing(.protocolError, "x"))
+        #expect(
+            socket.received(.violation(WebSocketClose(.protocolError, "x")), at: at(1))
+                == .startClosing(.protocolError, "x"))
         #expect(socket.received(.violation(WebSocketClose(.invalidData)), at: at(1)) == .ignore)
         #expect(socket.deadline == at(2))
         #expect(socket.deadlineReached(at: at(2)) == .abandonSocket(nil))
@@ -99,8 +101,9 @@ struct WebSocketConnectionStateMachineTests {
     func anyDataBreaksThePolicyOfAStreamForReading(input: WebSocketInput) {
         var socket = WebSocketConnectionStateMachine(.server, .nothing)
         #expect(socket.received(.ping([]), at: at(1)) == .sendPong([]))
-        #expect(socket.received(input, at: at(1))
-            == .startClosing(.policyViolation, "this stream is for reading only"))
+        #expect(
+            socket.received(input, at: at(1))
+                == .startClosing(.policyViolation, "this stream is for reading only"))
         #expect(socket.received(input, at: at(1)) == .ignore)
     }
 

@@ -86,7 +86,8 @@ struct WebSocketFuzzTests {
     }
 
     private static func randomBytes(using generator: inout SeededGenerator) -> [UInt8] {
-        let noise = (0..<Int.random(in: 0..<60, using: &generator)).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        let count = Int.random(in: 0..<60, using: &generator)
+        let noise = (0..<count).map { _ in UInt8.random(in: 0...255, using: &generator) }
         switch Int.random(in: 0..<20, using: &generator) {
         case 0: return noise
         case 1: return Frame.masked(UInt8.random(in: 0...15, using: &generator), noise).bytes

@@ -124,7 +124,10 @@ struct WebSocketHandlerTests {
         try self.expectClose(1002, from: peer)
     }
 
-    @Test(arguments: [[0xC3, 0x28], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xC0, 0xAF], [0xE2, 0x82]] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0xC3, 0x28], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xC0, 0xAF], [0xE2, 0x82],
+        ] as [[UInt8]])
     func textThatIsNotUTF8Closes1007WholeOrSplit(bytes: [UInt8]) throws {
         let whole = try TestPeer()
         try whole.receive(Frame.masked(Frame.text, bytes).bytes)
