@@ -1,13 +1,14 @@
 package import Foundation
 
-/// The one way in which this project writes and reads JSON: keys as the types name them, no escaped slashes.
+/// The one way in which this project writes and reads JSON: keys sorted, so that equal values are equal texts, and no
+/// escaped slashes.
 ///
 /// `null` members are written by the payload types themselves where the contract shows them.
 package enum JSON {
     /// - throws: `EncodingError`; none of our payloads causes one.
     package static func encode(_ value: some Encodable) throws -> Data {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.withoutEscapingSlashes]
+        encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
         return try encoder.encode(value)
     }
 

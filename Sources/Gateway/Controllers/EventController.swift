@@ -112,7 +112,7 @@ struct EventController {
         let watch = try? await loop.submit {
             let connection = try ConnectionHandler.attach(to: context.channel)
             connection.listener = ConnectionHandler.Listener(
-                becameWritable: {}, closed: { self.gateway.hub.cancelWait(reservation, on: loop) })
+                closed: { self.gateway.hub.cancelWait(reservation, on: loop) })
             return NIOLoopBound(connection, eventLoop: loop)
         }.get()
         let result = try await withGracefulShutdownHandler {

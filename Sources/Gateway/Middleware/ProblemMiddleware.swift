@@ -84,6 +84,9 @@ extension Problem {
         if !self.allow.isEmpty { headers[.allow] = self.allow.joined(separator: ", ") }
         switch self.kind {
         case .unauthorized: headers[.wwwAuthenticate] = "Bearer"
+        case .upgradeRequired:
+            headers[.upgrade] = "websocket"
+            headers[.secWebSocketVersion] = "13"
         // What is left of the body is not worth reading.
         case .bodyTooLarge: headers[.connection] = "close"
         default: break

@@ -10,11 +10,13 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     /// The stream or poll that is on the connection at the moment; HTTP/1.1 has one at a time.
     struct Listener {
-        var becameWritable: () -> Void
+        var becameWritable: () -> Void = {}
         var closed: () -> Void
     }
 
     var listener: Listener?
+    /// Until the response that it belongs to has been written to its end.
+    var sink: ConnectionSink?
     private(set) var context: ChannelHandlerContext?
 
     /// Finds or installs the connection's handler. On its event loop.

@@ -12,6 +12,8 @@ final class ConnectionSink: StreamSink {
     private let finished: EventLoopPromise<Void>
     private var isFinished = false
     private var writtenBytes = 0
+    /// The whole response was written: what is pending on the connection from now on is somebody else's.
+    var isResponseComplete = false
 
     init(isChunked: Bool, context: ChannelHandlerContext, finished: EventLoopPromise<Void>) {
         self.isChunked = isChunked
@@ -37,7 +39,7 @@ final class ConnectionSink: StreamSink {
         let sink = NIOLoopBound(self, eventLoop: self.channel.eventLoop)
         self.channel.eventLoop.scheduleTask(in: .milliseconds(grace.milliseconds)) {
             // A reader that takes nothing does not get to keep the connection and what is buffered for it.
-            if sink.value.pendingBytes > 0 { sink.value.channel.close(promise: nil) }
+            if !sink.value.isResponseComplete { sink.value.channel.close(promise: nil) }
         }
     }
 

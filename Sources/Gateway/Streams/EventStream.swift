@@ -16,6 +16,9 @@ struct EventStream: Sendable {
     let channel: any Channel
     let isPadded: Bool
 
+    /// `SO_SNDBUF`; the kernel takes twice as much.
+    private static let sendBufferBytes: SocketOptionValue = 128 * 1024
+
     static func headers(for wire: Wire) -> HTTPFields {
         [
             .contentType: wire.transport == .ndjson ? "application/x-ndjson" : "text/event-stream",
@@ -42,6 +45,11 @@ struct EventStream: Sendable {
                     return sink
                 }
                 try await writer.finish(nil)
+                try? await self.channel.eventLoop.submit {
+                    let connection = try ConnectionHandler.attach(to: self.channel)
+                    connection.sink?.isResponseComplete = true
+                    connection.sink = nil
+                }.get()
             })
     }
 
@@ -81,6 +89,9 @@ struct EventStream: Sendable {
 
     private func listen(on connection: ConnectionHandler, _ sink: ConnectionSink) {
         let loop = self.channel.eventLoop
+        // Else the kernel takes megabytes for a reader that stalls before the hub can see it.
+        try? self.channel.syncOptions?.setOption(.socketOption(.so_sndbuf), value: Self.sendBufferBytes)
+        connection.sink = sink
         connection.listener = ConnectionHandler.Listener(
             becameWritable: { self.gateway.hub.becameWritable(self.reservation, on: loop) },
             closed: {
