@@ -1,8 +1,10 @@
 import Core
 import Foundation
+import Gateway
 import HTTPTypes
 import Hub
 import HummingbirdTesting
+import SQLiteStore
 import Synchronization
 import Testing
 

@@ -1,5 +1,7 @@
 import Core
+import Gateway
 import HTTPTypes
+import Hummingbird
 import HummingbirdTesting
 import Testing
 
