@@ -7,10 +7,11 @@ FIRST_BUILD := "The first build compiles every dependency: about 15 minutes on 2
 # A second build directory, as instrumented objects cannot be linked with the others.
 SANITIZED := .build-sanitized
 
+.NOTPARALLEL:
 .PHONY: run build install-tests test test-swift test-end-to-end lint check test-long bench clean
 
-run: build ## Build and serve on 127.0.0.1:8080 with the database in ./data.
-	exec $(BINARY) serve
+run: build ## Build and serve on 127.0.0.1:8080 with the database in ./data; ARGS="--port 0".
+	exec $(BINARY) serve $(ARGS)
 
 build:
 	@.ci/install-build
@@ -36,6 +37,7 @@ test-end-to-end: test-swift
 lint: ## Formatting, sizes, banned calls, imports, documentation.
 	@.ci/install-build
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	.ci/tidy --check-itself
 	.ci/tidy
 
 check: lint ## What should pass before a commit: lint, a build without warnings, the Swift tests.

@@ -22,8 +22,10 @@ final class SilenceWatch: Sendable {
     func run() async throws -> Never {
         while true {
             let deadline = self.state.withLock { $0.lastHeard.advanced(by: $0.limit) }
-            guard deadline > .now else { throw ConnectionIsMute() }
-            try await Task.sleep(until: deadline)
+            let now = ContinuousClock.now
+            guard deadline > now else { throw ConnectionIsMute() }
+            // In short steps, as the limit may become a shorter one meanwhile.
+            try await Task.sleep(until: min(deadline, now.advanced(by: .seconds(1))))
         }
     }
 }

@@ -19,12 +19,12 @@ struct MigrateCommand: AsyncParsableCommand {
         let flags = self.dataDir.map { ["dataDir": $0] } ?? [:]
         let settings = try await SettingsReader(
             flags: flags, environment: ProcessInfo.processInfo.environment, file: self.config)
-        let directory = try Configuration(settings).dataDirectory
-        let store = try SQLiteStore.open(
-            directory: directory, logger: Logger(label: "comblang") { StreamLogHandler.standardError(label: $0) })
+        let configuration = try Configuration(settings)
+        let logger = Logger(label: "comblang") { StreamLogHandler.standardError(label: $0) }
+        let store = try SQLiteStore.open(configuration, logger)
         let applied = store.appliedMigrations
         await store.close()
         for name in applied { try Terminal.write("applied \(name)") }
-        if applied.isEmpty { try Terminal.write("the database in \(directory) is up to date") }
+        if applied.isEmpty { try Terminal.write("the database in \(configuration.dataDirectory) is up to date") }
     }
 }

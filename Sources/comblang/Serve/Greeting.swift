@@ -17,13 +17,13 @@ struct Greeting {
             Data and the admin's token are in \(directory).
 
             Say something in the room "lobby", as its admin:
-              curl \(url)/v1/rooms/lobby/messages -H \(token) -d '{"content":"Hello"}'
+              curl -sS \(url)/v1/rooms/lobby/messages -H \(token) -d '{"content":"Hello"}'
 
             Listen there, from the first event on:
-              curl -N "\(url)/v1/rooms/lobby/events/stream?after=earliest" -H \(token)
+              curl -sSN "\(url)/v1/rooms/lobby/events/stream?after=earliest" -H \(token)
 
             Sign up a guest:
-              curl \(url)/v1/users -d '{"username":"siti"}'
+              curl -sS \(url)/v1/users -d '{"username":"siti"}'
             """
     }
 

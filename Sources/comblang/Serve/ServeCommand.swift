@@ -24,7 +24,7 @@ struct ServeCommand: AsyncParsableCommand {
             flags: self.flags.given, environment: ProcessInfo.processInfo.environment, file: self.flags.config)
         let configuration = try Configuration(settings)
         let logger = Self.logger(level: configuration.logLevel)
-        let store = try SQLiteStore.open(directory: configuration.dataDirectory, logger: logger)
+        let store = try SQLiteStore.open(configuration, logger)
         do {
             try await Self.serve(configuration, store, logger)
         } catch {
@@ -65,7 +65,7 @@ struct ServeCommand: AsyncParsableCommand {
     }
 
     /// What kept the server from listening, in words.
-    private static func failure(_ error: any Error, _ configuration: Configuration) -> any Error {
+    private static func failure(_ error: any Error, _ configuration: Configuration) -> CommandFailure {
         let (host, port) = (configuration.host, configuration.port)
         switch error {
         case let error as IOError where error.errnoCode == EADDRINUSE:
@@ -76,7 +76,7 @@ struct ServeCommand: AsyncParsableCommand {
         case is IOError, is SocketAddressError:
             return CommandFailure("cannot listen on \(host): it is no address of this machine (--host)")
         default:
-            return error
+            return CommandFailure("the server stopped: \(error)")
         }
     }
 
@@ -84,5 +84,20 @@ struct ServeCommand: AsyncParsableCommand {
         var logger = Logger(label: "comblang") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = level
         return logger
+    }
+}
+
+extension SQLiteStore {
+    /// Opens the configured data directory.
+    ///
+    /// - throws: ``CommandFailure`` that names the directory.
+    static func open(_ configuration: Configuration, _ logger: Logger) throws(CommandFailure) -> SQLiteStore {
+        let directory = configuration.dataDirectory
+        do {
+            return try SQLiteStore.open(directory: directory, logger: logger)
+        } catch {
+            let text = error.description
+            throw CommandFailure(text.contains(directory) ? text : "\(text) (--data-dir \(directory))")
+        }
     }
 }
