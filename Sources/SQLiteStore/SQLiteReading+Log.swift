@@ -55,22 +55,31 @@ private struct EventSource {
     static let batchCount = 128
 
     private let call: CallID?
-    /// A JSON object: audience key to the first seq that is visible through it.
+    /// A JSON object: audience key to the seq from which on it is worth a look. Visibility is checked again afterwards.
     private let audiences: String
     /// A JSON array of types; `nil` for all.
     private let types: String?
 
     init(visibility: Visibility, scope: EventScope, filter: EventFilter) {
         var rooms = visibility.rooms
-        // What concerns a room is for that room, or for the user or the device: other rooms need no look.
-        if let wanted = filter.rooms { rooms = rooms.filter { wanted.contains($0.key) } }
-        if case .room(let room) = scope { rooms = rooms.filter { $0.key == room } }
+        // What concerns a room is for that room, or for the user or the device. It may still be visible through another
+        // room (presence is for many), but not before the reader was in any.
+        if let concerned = Self.rooms(scope, filter) {
+            let first = visibility.rooms.values.min()
+            rooms = first.map { first in Dictionary(uniqueKeysWithValues: concerned.map { ($0, first) }) } ?? [:]
+        }
         if case .call(let call) = scope { self.call = call } else { self.call = nil }
         let members =
             ["\"\(visibility.user.text)\":0", "\"\(visibility.device.text)\":0"]
             + rooms.map { "\"\($0.key.text)\":\($0.value)" }
         self.audiences = "{" + members.joined(separator: ",") + "}"
         self.types = filter.types.map { "[" + $0.map { "\"\($0.rawValue)\"" }.joined(separator: ",") + "]" }
+    }
+
+    /// The rooms one of which every wanted event concerns; `nil` for no such condition.
+    private static func rooms(_ scope: EventScope, _ filter: EventFilter) -> Set<RoomID>? {
+        if case .room(let room) = scope { return [room] }
+        return filter.rooms
     }
 
     /// Seqs in `(after, through]`, ascending, each once, at most ``batchCount``.

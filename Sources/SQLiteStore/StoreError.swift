@@ -1,5 +1,5 @@
 import GRDB
-package import Hub
+import Hub
 
 /// The store cannot do its work: it could not be opened, was closed, or its disk refuses. For operators; the gateway
 /// tells clients no more than 503.
