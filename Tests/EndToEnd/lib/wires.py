@@ -38,11 +38,10 @@ class Cut:
 
     @staticmethod
     def at_random(generator: random.Random) -> "Cut":
-        """Mostly in the middle of something: within a head, a frame, a burst, or while nothing is sent."""
-        if generator.random() < 0.2:
-            return Cut(seconds=generator.uniform(0, 0.5), reset=generator.random() < 0.5)
-        # By powers of two, so that cuts within the first hundred bytes are as likely as after a megabyte.
-        return Cut(bytes=int(2 ** generator.uniform(0, 18)), reset=generator.random() < 0.5)
+        """Mostly in the middle of something: within a head, a frame, a burst; at times while nothing is sent."""
+        # By powers of two, so that cuts within the first hundred bytes are as likely as after a hundred thousand.
+        bytes = None if generator.random() < 0.2 else int(2 ** generator.uniform(0, 17))
+        return Cut(bytes, seconds=generator.uniform(0, 0.5), reset=generator.random() < 0.5)
 
 
 NEVER = Cut()
@@ -97,6 +96,10 @@ class Connection:
             want = min(want, self.cut.bytes - self.received)
             if want <= 0:
                 raise WasCut
+        # A socket that always has something never lets the loop's timers run.
+        await asyncio.sleep(0)
+        if self._deadline is not None and asyncio.get_running_loop().time() >= self._deadline:
+            raise WasCut
         try:
             async with asyncio.timeout_at(self._deadline):
                 data = await asyncio.get_running_loop().sock_recv(self.socket, want)
