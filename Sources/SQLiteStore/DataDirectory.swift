@@ -54,7 +54,9 @@ final class DataDirectory: Sendable {
 
     private static func openPrivately(_ path: String) throws(StoreError) -> Int32 {
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw StoreError(.unwritable, "\(path) cannot be written: \(Self.text(of: errno)).") }
+        guard descriptor >= 0 else {
+            throw StoreError(.unwritable, "\(path) cannot be written: \(Self.text(of: errno)).")
+        }
         guard fchmod(descriptor, 0o600) == 0 else {
             let reason = errno
             Self.closeDescriptor(descriptor)

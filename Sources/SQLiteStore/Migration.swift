@@ -14,11 +14,12 @@ struct Migration {
         return UnsafeBufferPointer(start: first, count: count).map { migration in
             Migration(
                 name: String(cString: migration.name),
-                sql: String(decoding: UnsafeBufferPointer(start: migration.bytes, count: migration.size), as: UTF8.self))
+                sql: String(decoding: UnsafeBufferPointer(start: migration.bytes, count: migration.size), as: UTF8.self)
+            )
         }
     }
 
-    /// Brings the database up to `migrations`, each in a transaction of its own. Returns the names of those applied now.
+    /// Brings the database up to `migrations`, each in its own transaction. Returns the names of those applied now.
     ///
     /// - throws: ``StoreError`` `newerVersion` if the database has others than these, `notADatabase` if it is another
     ///   program's; `DatabaseError`.

@@ -27,7 +27,8 @@ extension SQLiteReading {
         while position < last {
             let end = min(position + window, last)
             let seqs = try source.candidates(after: position, through: end, db: self.db)
-            for event in try source.events(seqs, db: self.db) where filter.passes(event, in: scope) && visibility.sees(event) {
+            for event in try source.events(seqs, db: self.db)
+            where filter.passes(event, in: scope) && visibility.sees(event) {
                 bytes += event.data.utf8.count
                 guard found.count < limit, found.isEmpty || bytes <= bytesMax else { return (found, event.seq - 1) }
                 found.append(event)

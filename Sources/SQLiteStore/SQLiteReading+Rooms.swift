@@ -107,7 +107,7 @@ extension SQLiteReading {
             guard let match = Self.match(SearchTerms(search), in: query.room) else { return [] }
             try self.prepareSearch()
             source = "messageFts CROSS JOIN message ON message.seq = messageFts.rowid"
-            // The index walks its own row ids in either order; sorting by `message.seq` would first collect all matches.
+            // The index walks its own row ids in either order; ordering by `message.seq` would sort all matches.
             seq = "messageFts.rowid"
             values.append(match)
             conditions.append("messageFts MATCH ?\(values.count)")

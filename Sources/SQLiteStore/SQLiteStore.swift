@@ -37,7 +37,8 @@ package final class SQLiteStore: EventStore {
         } catch {
             switch translated(error) {
             case let error as StoreError: throw error
-            case let error: throw StoreError(.corrupt, "The database \(directory.databasePath) cannot be used: \(error).")
+            case let error:
+                throw StoreError(.corrupt, "The database \(directory.databasePath) cannot be used: \(error).")
             }
         }
     }
@@ -48,7 +49,7 @@ package final class SQLiteStore: EventStore {
         configuration.maximumReaderCount = ReadQueue.connectionCount
         let pool = try DatabasePool(path: directory.databasePath, configuration: configuration)
         self.appliedMigrations = try pool.writeWithoutTransaction { db in
-            // Here, as the pool itself sets NORMAL while it is made: a commit would survive `kill -9` but not a power cut.
+            // Here, as the pool sets NORMAL while it is made: commits would survive `kill -9` but not a power cut.
             try db.execute(sql: "PRAGMA synchronous = FULL")
             // Redacted text and expired signals are overwritten where that costs no further write.
             try db.execute(sql: "PRAGMA secure_delete = FAST")
@@ -132,7 +133,8 @@ package final class SQLiteStore: EventStore {
         try await self.between { try String.fetchOne($0, sql: "PRAGMA \(name)") ?? "" }
     }
 
-    private func between<Value: Sendable>(_ work: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
+    private func between<Value: Sendable>(_ work: @escaping @Sendable (Database) throws -> Value) async throws -> Value
+    {
         try await withCheckedThrowingContinuation { continuation in
             self.writes.between(work) { continuation.resume(with: $0) }
         }

@@ -63,7 +63,9 @@ extension SQLiteWriter {
         }
         try self.saveParticipants(new, replacing: old)
         try self.upsert(new.legs, old?.legs, key: \.id, table: Leg.table) { $0.values }
-        try self.upsert(new.descriptions, old?.descriptions, key: \.signal, table: Description.table) { try $0.values() }
+        try self.upsert(new.descriptions, old?.descriptions, key: \.signal, table: Description.table) {
+            try $0.values()
+        }
         for signal in Self.gone(new.descriptions, old?.descriptions, key: \.signal) {
             try self.db.run("DELETE FROM description WHERE signal = ?1", [signal.text])
         }

@@ -50,7 +50,9 @@ final class WriteQueue: Sendable {
     }
 
     /// Adds a follower between two transactions and reports the log's bounds there.
-    func follow(_ follower: @escaping Follower, _ completion: @escaping @Sendable (Result<LogBounds, any Error>) -> Void) {
+    func follow(
+        _ follower: @escaping Follower, _ completion: @escaping @Sendable (Result<LogBounds, any Error>) -> Void
+    ) {
         self.queue.async {
             completion(
                 Result {

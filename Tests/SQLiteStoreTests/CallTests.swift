@@ -1,8 +1,8 @@
 import Core
 import Hub
 import SQLiteStore
-import Testing
 import TestSupport
+import Testing
 
 /// Calls as rows, in every implementation.
 @Suite struct CallTests {
@@ -13,7 +13,8 @@ import TestSupport
             media: CallMedia(audio: true, video: false), ringTimeoutSeconds: 60, createdAt: .fixture,
             ringingAt: .fixture)
         let alice = Participant(
-            call: id, user: User.alice.id, device: DeviceID(known: "ses_a.tab"), leg: .fixture(number * 10), state: .joined,
+            call: id, user: User.alice.id, device: DeviceID(known: "ses_a.tab"), leg: .fixture(number * 10),
+            state: .joined,
             joinedAt: .fixture, media: ParticipantMedia(audio: true, video: false, screen: true),
             connection: .connected, transport: .sse, leaveTokenHash: "hash", holdsCandidates: true)
         let bob = Participant(call: id, user: User.bob.id, state: .invited, invitedAt: .fixture)
@@ -129,7 +130,9 @@ import TestSupport
         }
     }
 
-    @Test(arguments: StoreKind.allCases) func liveCallsAreThoseInWhichAUserIsInvitedOrJoined(kind: StoreKind) async throws {
+    @Test(arguments: StoreKind.allCases) func liveCallsAreThoseInWhichAUserIsInvitedOrJoined(
+        kind: StoreKind
+    ) async throws {
         try await kind.runInLobby { store in
             var second = Self.call(2)
             second.call.room = .fixture(2)

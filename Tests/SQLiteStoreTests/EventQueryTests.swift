@@ -1,8 +1,8 @@
 import Core
 import Hub
 import SQLiteStore
-import Testing
 import TestSupport
+import Testing
 
 /// `events(…)` against a naive model: who sees what, in which scope, through which filter, cut where.
 @Suite struct EventQueryTests {
@@ -124,11 +124,14 @@ import TestSupport
         }
     }
 
-    @Test(arguments: StoreKind.allCases) func aReaderBeyondTheTailOrOfAnEmptyLogGetsNothing(kind: StoreKind) async throws {
+    @Test(arguments: StoreKind.allCases) func aReaderBeyondTheTailOrOfAnEmptyLogGetsNothing(
+        kind: StoreKind
+    ) async throws {
         try await kind.run { store in
             let answer = try await store.read {
                 try $0.events(
-                    after: 5, through: 9, visibility: Visibility(user: .fixture(1), device: DeviceID(known: "ses_"), rooms: [:]),
+                    after: 5, through: 9,
+                    visibility: Visibility(user: .fixture(1), device: DeviceID(known: "ses_"), rooms: [:]),
                     scope: .user, filter: .everything, limit: 10, bytesMax: 10)
             }
             #expect(answer.events == [] && answer.considered == 9)

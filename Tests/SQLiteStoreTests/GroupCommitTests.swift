@@ -1,8 +1,8 @@
 import Core
 import Hub
 import SQLiteStore
-import Testing
 import TestSupport
+import Testing
 
 /// Writes that wait together share a transaction and nothing else.
 @Suite struct GroupCommitTests {

@@ -1,8 +1,8 @@
 import Core
 import Hub
 import SQLiteStore
-import Testing
 import TestSupport
+import Testing
 
 /// Users, sessions, tokens and tickets, in every implementation.
 @Suite struct IdentityTests {
@@ -78,7 +78,8 @@ import TestSupport
                 (gone.username, gone.deletedAt) = (nil, .fixture)
                 try writer.insert(gone)
             }
-            expect(try await store.read { try $0.guests(lastUsedBefore: late, limit: 9) }, is: [.fixture(1), .fixture(2)])
+            expect(
+                try await store.read { try $0.guests(lastUsedBefore: late, limit: 9) }, is: [.fixture(1), .fixture(2)])
             expect(try await store.read { try $0.guests(lastUsedBefore: late, limit: 1) }, is: [.fixture(1)])
             expect(try await store.read { try $0.guests(lastUsedBefore: .fixture, limit: 9) }, is: [])
         }
@@ -143,7 +144,9 @@ import TestSupport
         }
     }
 
-    @Test(arguments: StoreKind.allCases) func idempotentAnswersAreKeptByUserMethodPathAndKey(kind: StoreKind) async throws {
+    @Test(arguments: StoreKind.allCases) func idempotentAnswersAreKeptByUserMethodPathAndKey(
+        kind: StoreKind
+    ) async throws {
         try await kind.runInLobby { store in
             let answer = IdempotentAnswer(
                 bodyHash: "abc", status: 201, headers: ["Location": "/v1/x", "Event-Cursor": "k3f9.1"],
@@ -162,7 +165,8 @@ import TestSupport
         }
     }
 
-    @Test(arguments: StoreKind.allCases) func whatHasOutlivedItsTimeIsDeletedUpToTheLimit(kind: StoreKind) async throws {
+    @Test(arguments: StoreKind.allCases) func whatHasOutlivedItsTimeIsDeletedUpToTheLimit(kind: StoreKind) async throws
+    {
         try await kind.runInLobby { store in
             let late = Timestamp.fixture.advanced(by: .seconds(60))
             let answer = IdempotentAnswer(bodyHash: "", status: 200, headers: [:], body: "", createdAt: .fixture)
@@ -193,7 +197,8 @@ import TestSupport
             }
             let delete = { (time: Timestamp, limit: Int) async throws in
                 try await store.write {
-                    try $0.deleteExpired(answersBefore: time, ticketsBefore: time, sessionsUnusedBefore: time, limit: limit)
+                    try $0.deleteExpired(
+                        answersBefore: time, ticketsBefore: time, sessionsUnusedBefore: time, limit: limit)
                 }
             }
             try await delete(.fixture, 9)

@@ -1,8 +1,8 @@
 import Core
 import Hub
 import SQLiteStore
-import Testing
 import TestSupport
+import Testing
 
 /// Appending, redaction, deletion and retention, in every implementation.
 @Suite struct LogTests {
@@ -50,14 +50,17 @@ import TestSupport
             }
             try await store.write { try $0.redactEvents(of: .fixture(1), before: edited, data: "{\"redacted\":1}") }
             let data = try await store.read { try everything($0).map(\.data) }
-            #expect(data == ["{\"redacted\":1}", "{\"content\":\"other\"}", "{\"redacted\":1}", "{\"content\":\"clean\"}"])
+            #expect(
+                data == ["{\"redacted\":1}", "{\"content\":\"other\"}", "{\"redacted\":1}", "{\"content\":\"clean\"}"])
             #expect(recorder.changes.last?.rewritten == [1: "{\"redacted\":1}", 3: "{\"redacted\":1}"])
             #expect(recorder.changes.last?.events == [])
             #expect(recorder.changes.last?.tail == edited)
         }
     }
 
-    @Test(arguments: StoreKind.allCases) func followersGetARedactedEventOfTheSameCommitAsItIsKept(kind: StoreKind) async throws {
+    @Test(arguments: StoreKind.allCases) func followersGetARedactedEventOfTheSameCommitAsItIsKept(
+        kind: StoreKind
+    ) async throws {
         try await kind.run { store in
             let recorder = Recorder()
             _ = try await store.follow(recorder.record)
@@ -72,7 +75,9 @@ import TestSupport
         }
     }
 
-    @Test(arguments: StoreKind.allCases) func deletedSignalsAreGoneAndTheirSeqsNeverComeAgain(kind: StoreKind) async throws {
+    @Test(arguments: StoreKind.allCases) func deletedSignalsAreGoneAndTheirSeqsNeverComeAgain(
+        kind: StoreKind
+    ) async throws {
         try await kind.run { store in
             let recorder = Recorder()
             _ = try await store.follow(recorder.record)
@@ -114,7 +119,9 @@ import TestSupport
         }
     }
 
-    @Test(arguments: StoreKind.allCases) func retentionTrimsByAgeAndCountAndRemembersHowFar(kind: StoreKind) async throws {
+    @Test(arguments: StoreKind.allCases) func retentionTrimsByAgeAndCountAndRemembersHowFar(
+        kind: StoreKind
+    ) async throws {
         try await kind.run { store in
             let times = [0, 1, 2, 3, 4, 5].map { Timestamp.fixture.advanced(by: .seconds($0)) }
             try await store.write { writer in

@@ -4,8 +4,8 @@ import Foundation
 import GRDB
 import Hub
 import SQLiteStore
-import Testing
 import TestSupport
+import Testing
 
 /// What only a file can do: durability, locks, versions, bounds.
 @Suite struct OpeningTests {

@@ -1,8 +1,8 @@
 import Core
 import Hub
 import SQLiteStore
-import Testing
 import TestSupport
+import Testing
 
 /// Rooms, members, history and search, in every implementation.
 @Suite struct RoomTests {
@@ -140,7 +140,9 @@ import TestSupport
         }
     }
 
-    @Test(arguments: StoreKind.allCases) func searchFindsAllWordsInAnyCaseAndTheLastAsPrefix(kind: StoreKind) async throws {
+    @Test(arguments: StoreKind.allCases) func searchFindsAllWordsInAnyCaseAndTheLastAsPrefix(
+        kind: StoreKind
+    ) async throws {
         try await kind.runInLobby { store in
             try await store.write { writer in
                 try writer.insert(Room.fixture("den", id: .fixture(2), createdBy: User.alice.id))

@@ -1,8 +1,8 @@
 import Core
 import Hub
 import SQLiteStore
-import Testing
 import TestSupport
+import Testing
 
 /// Atomicity, order and followers, in every implementation.
 @Suite struct WriteTests {
@@ -19,14 +19,18 @@ import TestSupport
             }
             expect(try await store.read { try $0.user(.fixture(9)) }, is: nil)
             expect(try await store.read { try everything($0) }, is: [])
-            expect(try await store.read { try $0.messages(MessageQuery(room: Room.lobby.id, search: "unseen", limit: 1)) }.isEmpty, is: true)
+            expect(
+                try await store.read { try $0.messages(MessageQuery(room: Room.lobby.id, search: "unseen", limit: 1)) }
+                    .isEmpty, is: true)
             #expect(recorder.changes.isEmpty)
             let seq = try await store.write { try $0.append(.chat("next")) }
             #expect(seq >= 1)
         }
     }
 
-    @Test(arguments: StoreKind.allCases) func concurrentWritesAreOrderedAndFollowedExactlyOnce(kind: StoreKind) async throws {
+    @Test(arguments: StoreKind.allCases) func concurrentWritesAreOrderedAndFollowedExactlyOnce(
+        kind: StoreKind
+    ) async throws {
         try await kind.run { store in
             let recorder = Recorder()
             let bounds = try await store.follow(recorder.record)
@@ -116,7 +120,10 @@ import TestSupport
                     group.addTask {
                         for _ in 0..<100 {
                             let (first, tail, last) = try await store.read { reader in
-                                (try everything(reader).count, try reader.logBounds().tail, try everything(reader).count)
+                                (
+                                    try everything(reader).count, try reader.logBounds().tail,
+                                    try everything(reader).count
+                                )
                             }
                             #expect(first == Int(tail) && first == last)
                         }

@@ -1,5 +1,5 @@
-import Synchronization
 package import Core
+import Synchronization
 
 /// A clock that tests move by hand.
 package final class ManualClock: TimeSource {

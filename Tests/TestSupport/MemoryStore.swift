@@ -1,6 +1,6 @@
-import Synchronization
 package import Core
 package import Hub
+import Synchronization
 
 /// The store that tests use where no file is wanted; it passes the same tests as the real one.
 ///

@@ -1,5 +1,5 @@
-import Synchronization
 package import Core
+import Synchronization
 
 /// Random numbers that a seed repeats (SplitMix64). A test that uses one prints its seed when it fails.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
