@@ -21,6 +21,14 @@ struct APIClient: Sendable {
     private static let requestTimeout = TimeAmount.seconds(30)
     static let answerBytesMax = 16 * 1024 * 1024
 
+    /// A server that is not there is told of at once: whoever tries again decides so by themselves.
+    static var configuration: HTTPClient.Configuration {
+        var configuration = HTTPClient.Configuration(
+            redirectConfiguration: .disallow, timeout: HTTPClient.Configuration.Timeout(connect: .seconds(10)))
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return configuration
+    }
+
     /// - throws: ``CommandFailure`` unless `url` is an http or https address.
     init(url: String, token: String?) throws(CommandFailure) {
         guard let parts = URLComponents(string: url), parts.scheme == "http" || parts.scheme == "https",
@@ -47,15 +55,14 @@ struct APIClient: Sendable {
                 request.body = .bytes(ByteBuffer(bytes: try JSON.encode(body)))
             }
             if let idempotencyKey { request.headers.add(name: "Idempotency-Key", value: idempotencyKey) }
-            let response = try await HTTPClient.shared.execute(request, timeout: Self.requestTimeout)
-            let bytes = try await response.body.collect(upTo: Self.answerBytesMax)
-            let data = Data(bytes.readableBytesView)
-            guard (200..<300).contains(Int(response.status.code)) else {
-                throw Self.failure(status: Int(response.status.code), body: data)
+            let (status, data) = try await HTTPClient.withHTTPClient(configuration: Self.configuration) { http in
+                let response = try await http.execute(request, timeout: Self.requestTimeout)
+                let bytes = try await response.body.collect(upTo: Self.answerBytesMax)
+                return (Int(response.status.code), Data(bytes.readableBytesView))
             }
+            guard (200..<300).contains(status) else { throw Self.failure(status: status, body: data) }
             return Answer(
-                status: Int(response.status.code),
-                body: data.isEmpty ? .null : try JSONDecoder().decode(JSONValue.self, from: data))
+                status: status, body: data.isEmpty ? .null : try JSONDecoder().decode(JSONValue.self, from: data))
         } catch let failure as CommandFailure {
             throw failure
         } catch is DecodingError {

@@ -68,8 +68,14 @@ actor EventTail {
         var query = [(name: "format", value: String?("ndjson")), (name: "after", value: self.cursor)]
         query.append((name: "types", value: self.request.types))
         query += self.request.rooms.map { (name: "room", value: $0) }
-        let response = try await HTTPClient.shared.execute(
-            self.client.request(.GET, self.request.path, query: query), timeout: .seconds(30))
+        let request = self.client.request(.GET, self.request.path, query: query)
+        // A client for each connection: one that is given up leaves nothing behind.
+        return try await HTTPClient.withHTTPClient(configuration: APIClient.configuration) { http in
+            try await self.follow(try await http.execute(request, timeout: .seconds(30)))
+        }
+    }
+
+    private func follow(_ response: HTTPClientResponse) async throws -> Ending {
         let status = Int(response.status.code)
         guard status == 200 else {
             let body = try await response.body.collect(upTo: APIClient.answerBytesMax)
