@@ -28,8 +28,8 @@ package enum Limits {
     package static let refreshRepeatWindow = Duration.seconds(30)
     /// A refresh token that was not used for so long is void.
     package static let refreshTokenLifetime = Duration.seconds(30 * 24 * 3600)
-    /// Spent refresh tokens of a session that are remembered, so that the use of a copy revokes the family; an older copy
-    /// is merely unknown. Ten days of refreshing every 15 minutes; about 100 bytes each.
+    /// Spent refresh tokens of a session that are remembered, so that the use of a copy revokes the family; an older
+    /// copy is merely unknown. Ten days of refreshing every 15 minutes; about 100 bytes each.
     package static let spentRefreshTokensKept = 1000
     /// `lastUsedAt` is written at most so often.
     package static let lastUsedPrecision = Duration.seconds(3600)
@@ -67,7 +67,8 @@ package enum Limits {
     package static let invitedUsersMax = 50
     /// Calls that one user started and that have not ended; above 409 `limit-reached`. Each may ring 50 people.
     package static let liveCallsPerInitiatorMax = 10
-    /// Distinct users over a call's life, joined or not; above 409 `limit-reached`. Every event of a call lists them all.
+    /// Distinct users over a call's life, joined or not; above 409 `limit-reached`. Every event of a call lists them
+    /// all.
     package static let participantsPerCallMax = 100
     /// Joinings by one participant of one call; above 409 `limit-reached`. A page that reloads in a loop ends here.
     package static let legsPerParticipantMax = 100

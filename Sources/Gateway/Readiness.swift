@@ -2,6 +2,7 @@ import Synchronization
 
 /// Whether this process may receive traffic: after start-up, until it drains.
 package final class Readiness: Sendable {
+    /// Where the process is in its life.
     package enum State: UInt8, Sendable, AtomicRepresentable { case starting, ready, draining }
 
     private let storage = Atomic<State>(.starting)

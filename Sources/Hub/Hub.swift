@@ -130,7 +130,8 @@ package final class Hub: Service {
 
     // MARK: Streams
 
-    /// Takes one of the bounded places of the device and the user; an older stream of the same ticket ends with `replaced`.
+    /// Takes one of the bounded places of the device and the user; an older stream of the same ticket ends with
+    /// `replaced`.
     ///
     /// The place is given back when the last reference to it goes.
     /// - throws: ``Problem`` `too-many-streams`.
@@ -152,7 +153,8 @@ package final class Hub: Service {
 
     /// Begins a stream on its connection: `stream.ready`, what was missed, then what comes.
     ///
-    /// Must be called on the sink's event loop. Whoever owns the sink calls ``close(_:on:)`` when its connection is gone.
+    /// Must be called on the sink's event loop. Whoever owns the sink calls ``close(_:on:)`` when its connection is
+    /// gone.
     /// - returns: `false` if the admission is too old to begin with; admit again.
     package func begin(
         _ admission: Admission, _ reservation: Registry.Reservation, wire: Wire, sink: any StreamSink,

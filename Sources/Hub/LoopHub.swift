@@ -2,7 +2,8 @@ import Core
 import Logging
 import NIOCore
 
-/// The hub's half on one event loop: its readers by audience, and the fan-out of what was committed since the last tick.
+/// The hub's half on one event loop: its readers by audience, and the fan-out of what was committed since the last
+/// tick.
 ///
 /// All readers of a tick that get the same events on the same wire share one buffer; each gets one write and one flush.
 final class LoopHub {

@@ -1,7 +1,8 @@
 import Core
 import DequeModule
 
-/// The newest part of the log in memory, for readers that are a little behind. Each loop has its own; the events are shared.
+/// The newest part of the log in memory, for readers that are a little behind. Each loop has its own; the events are
+/// shared.
 struct RecentTail {
     private var events: Deque<LoggedEvent> = []
     private var weight = 0

@@ -85,7 +85,8 @@ package final class Registry: Sendable {
         }
     }
 
-    /// How many readers of this device would get this event: open streams and waiting polls whose scope and filter match.
+    /// How many readers of this device would get this event: open streams and waiting polls whose scope and filter
+    /// match.
     package func readerCount(of device: DeviceID, for event: Event) -> Int {
         self.state.withLock { state in
             (state.byDevice[device] ?? []).count { id in

@@ -42,6 +42,7 @@ package struct Admission: Sendable {
             start: .resumed(after: self.bounds.tail))
     }
 
+    /// Where reading begins.
     package enum Start: Hashable, Sendable {
         /// Nothing was asked for: reading begins at the tail.
         case fresh

@@ -4,6 +4,7 @@ import Hub
 /// The store cannot do its work: it could not be opened, was closed, or its disk refuses. For operators; the gateway
 /// tells clients no more than 503.
 package struct StoreError: UnavailabilityError, Hashable, CustomStringConvertible {
+    /// What went wrong, for programs.
     package enum Code: String, Sendable, CaseIterable {
         /// Another process serves this data directory.
         case alreadyServed

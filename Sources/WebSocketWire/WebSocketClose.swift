@@ -56,6 +56,7 @@ package struct WebSocketClose: Hashable, Sendable {
 
 /// How a connection ended, told to its owner once.
 package struct WebSocketEnding: Hashable, Sendable {
+    /// Which side closed.
     package enum Origin: Hashable, Sendable {
         /// A Close frame came from the peer.
         case peer

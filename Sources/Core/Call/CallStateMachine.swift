@@ -6,8 +6,8 @@
 ///
 /// Every input has an answer in every state, as peers race and retry. An input that throws leaves the rows alone.
 ///
-/// Room left for what clocks drive (ring clock, leases, unanswered offers): further inputs that end in ``end(_:by:at:)``
-/// or ``depart(_:as:reason:at:)``.
+/// Room left for what clocks drive (ring clock, leases, unanswered offers): further inputs that end in
+/// ``end(_:by:at:)`` or ``depart(_:as:reason:at:)``.
 package struct CallStateMachine: Sendable {
     package internal(set) var rows: CallRows
     /// How many participants may be joined at once.

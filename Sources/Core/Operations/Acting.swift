@@ -1,4 +1,5 @@
-/// Who does something, from which device, and when. Handed to every operation: Core reads no clock and no random source.
+/// Who does something, from which device, and when. Handed to every operation: Core reads no clock and no random
+/// source.
 package struct Acting: Sendable {
     package let user: User
     package let device: DeviceID

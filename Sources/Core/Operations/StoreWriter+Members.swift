@@ -6,8 +6,8 @@ package struct MemberChange: Sendable {
 }
 
 extension StoreWriter {
-    /// Joins a room, invites somebody into it or changes a member's role, whatever it takes to make `reference` a member
-    /// of `role`. What is so already causes no event.
+    /// Joins a room, invites somebody into it or changes a member's role, whatever it takes to make `reference` a
+    /// member of `role`. What is so already causes no event.
     ///
     /// - parameter role: `nil` for no wish: `member` when joining. Ignored when joining oneself.
     /// - throws: ``Problem`` `not-found` (room or user), `not-a-member`, `forbidden`, `last-owner`, `room-archived`,

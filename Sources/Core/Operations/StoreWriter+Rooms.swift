@@ -51,7 +51,8 @@ extension StoreWriter {
         return room
     }
 
-    /// Renames, retitles, archives or unarchives a room; archiving ends its calls. What is as asked already causes no event.
+    /// Renames, retitles, archives or unarchives a room; archiving ends its calls. What is as asked already causes no
+    /// event.
     ///
     /// - throws: ``Problem`` `not-found`, `not-a-member`, `forbidden`, `validation-failed`, `name-taken`,
     ///   `room-archived` for a change of an archived room that leaves it archived.

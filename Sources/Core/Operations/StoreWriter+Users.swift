@@ -37,7 +37,8 @@ package struct ProfileChange: Sendable {
 }
 
 extension StoreReader {
-    /// A user whom the asker may see: oneself, whom one shares a room with, everybody for an admin or when so configured.
+    /// A user whom the asker may see: oneself, whom one shares a room with, everybody for an admin or when so
+    /// configured.
     ///
     /// - throws: ``Problem`` `not-found`, also for a user out of sight.
     package func visibleUser(_ reference: UserReference, as asker: User, allVisible: Bool) throws -> User {

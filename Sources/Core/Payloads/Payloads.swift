@@ -106,6 +106,7 @@ package struct MessagePayload: Encodable, Sendable {
     }
 }
 
+/// A participant with their names and colour; `user` is nil for one whose row is gone.
 package struct ParticipantPayload: Encodable, Sendable {
     package let participant: Participant
     package let user: User?
@@ -132,6 +133,7 @@ package struct ParticipantPayload: Encodable, Sendable {
     }
 }
 
+/// A call with its participants, in order of first appearance.
 package struct CallPayload: Encodable, Sendable {
     package let call: Call
     package let participants: [ParticipantPayload]

@@ -72,7 +72,8 @@ package struct MessageQuery: Hashable, Sendable {
     /// Exclusive bounds by seq.
     package var beforeSeq: Int64?
     package var afterSeq: Int64?
-    /// Full-text: all words must occur (a trailing `*` makes the last a prefix); already checked for length. Any text is a valid search.
+    /// Full-text: all words must occur (a trailing `*` makes the last a prefix); already checked for length. Any text
+    /// is a valid search.
     package var search: String?
     package var user: UserID?
     package var limit: Int

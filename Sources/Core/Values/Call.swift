@@ -1,14 +1,18 @@
 /// `ringing → connecting → active → ended`: connecting at the first offer, active at the first answer.
 package enum CallState: String, Codable, Sendable, CaseIterable { case ringing, connecting, active, ended }
 
+/// How a call ended, in the words of the contract.
 package enum CallEndReason: String, Codable, Sendable, CaseIterable {
     case completed, rejected, missed, cancelled, busy, failed, lost
     case endedByAdmin = "ended-by-admin"
     case tooLong = "too-long"
 }
 
+/// Where a participant stands; see ``Participant``.
 package enum ParticipantState: String, Codable, Sendable, CaseIterable { case invited, joined, rejected, left, lost }
+/// What a participant says of its ICE connection.
 package enum ConnectionState: String, Codable, Sendable, CaseIterable { case connected, disconnected, failed }
+/// By which wire a participant reads.
 package enum Transport: String, Codable, Sendable, CaseIterable { case sse, ndjson, poll, websocket, bridge }
 
 /// What a call is meant to carry.
@@ -33,6 +37,7 @@ package struct ParticipantMedia: Hashable, Codable, Sendable {
     }
 }
 
+/// One call of a room, from its creation to its record.
 package struct Call: Hashable, Sendable {
     package var id: CallID
     package var room: RoomID
@@ -77,6 +82,7 @@ package struct Call: Hashable, Sendable {
     }
 }
 
+/// One user in one call, with the leg of the device that owns their place.
 package struct Participant: Hashable, Sendable {
     package var call: CallID
     package var user: UserID
@@ -142,6 +148,7 @@ package struct Leg: Hashable, Sendable {
     }
 }
 
+/// What passes between two participants; `superseded` is the server's word.
 package enum SignalType: String, Codable, Sendable, CaseIterable {
     case offer, answer, candidates, reject, renegotiate, custom
     case restartICE = "restart-ice"
@@ -152,7 +159,10 @@ package enum SignalType: String, Codable, Sendable, CaseIterable {
 /// A recent description that one joined participant sent to another with their current legs, pending or not. What
 /// candidates are matched with and what answers are checked against. Never holds SDP, only its ufrags.
 package struct Description: Hashable, Sendable {
+    /// Which half of a negotiation it is.
     package enum Kind: String, Codable, Sendable { case offer, answer }
+
+    /// Whether it still counts.
     package enum State: String, Codable, Sendable {
         /// An offer that waits for its answer.
         case pending

@@ -42,6 +42,7 @@ package struct LogBounds: Hashable, Sendable {
     /// Where `after=earliest` starts.
     package var earliestCursor: Cursor { Cursor(epoch: self.epoch, seq: self.trimmedThrough) }
 
+    /// Whether reading can go on from a cursor.
     package enum Resume: Hashable, Sendable {
         /// Reading goes on behind this seq with nothing missing.
         case resumed(after: Int64)

@@ -41,30 +41,35 @@ extension Identifier {
     }
 }
 
+/// Names a user: `usr_…`.
 package struct UserID: Identifier {
     package static let prefix = "usr_"
     package let text: String
     package init(known text: String) { self.text = text }
 }
 
+/// Names a room: `room_…`.
 package struct RoomID: Identifier {
     package static let prefix = "room_"
     package let text: String
     package init(known text: String) { self.text = text }
 }
 
+/// Names a message: `msg_…`.
 package struct MessageID: Identifier {
     package static let prefix = "msg_"
     package let text: String
     package init(known text: String) { self.text = text }
 }
 
+/// Names a call: `call_…`.
 package struct CallID: Identifier {
     package static let prefix = "call_"
     package let text: String
     package init(known text: String) { self.text = text }
 }
 
+/// Names a signal: `sig_…`.
 package struct SignalID: Identifier {
     package static let prefix = "sig_"
     package let text: String

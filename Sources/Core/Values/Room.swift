@@ -1,8 +1,10 @@
+/// Who knows of a room: everybody, or its members alone.
 package enum RoomVisibility: String, Codable, Sendable, CaseIterable { case `public`, `private` }
 
 /// What a member may do grows from `member` to `owner`; see ``Permission``.
 package enum MemberRole: String, Codable, Sendable, CaseIterable { case owner, moderator, member }
 
+/// A place for chat and calls.
 package struct Room: Hashable, Sendable {
     package var id: RoomID
     /// Public rooms only, unique: `[a-z0-9_.-]{2,32}`; stands for the id in a path.
@@ -30,6 +32,7 @@ package struct Room: Hashable, Sendable {
     }
 }
 
+/// One user's membership of one room; it ends with its row.
 package struct Member: Hashable, Sendable {
     package var room: RoomID
     package var user: UserID
@@ -69,8 +72,10 @@ package struct RoomView: Hashable, Sendable {
     }
 }
 
+/// By which door a message came.
 package enum MessageOrigin: String, Codable, Sendable, CaseIterable { case rest, websocket, bridge }
 
+/// One chat message; once deleted a tombstone.
 package struct Message: Hashable, Sendable {
     package var id: MessageID
     package var room: RoomID

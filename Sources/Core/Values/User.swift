@@ -1,6 +1,9 @@
+/// Whether a user may do what only admins may.
 package enum UserRole: String, Codable, Sendable, CaseIterable { case user, admin }
+/// An account has a password, a guest expires, a bridged user lives elsewhere.
 package enum UserKind: String, Codable, Sendable, CaseIterable { case account, guest, bridged }
 
+/// Somebody who chats and calls; once deleted a pseudonym for records.
 package struct User: Hashable, Sendable {
     package var id: UserID
     /// Unique while the user exists; `nil` once deleted, when the name is free again.

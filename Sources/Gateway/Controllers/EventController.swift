@@ -157,8 +157,8 @@ struct EventController {
         ).response()
     }
 
-    /// A refusal that will pass. A browser's `EventSource` stops for good at any status but 200, so SSE is told inside the
-    /// stream; it comes again with the cursor it is given and has lost nothing.
+    /// A refusal that will pass. A browser's `EventSource` stops for good at any status but 200, so SSE is told inside
+    /// the stream; it comes again with the cursor it is given and has lost nothing.
     private func refusal(
         _ reason: StreamEndReason, _ problem: Problem, _ admission: Admission, _ wire: Wire
     ) throws -> Response {

@@ -6,6 +6,7 @@ import Foundation
 ///
 /// Only its hash is stored. SHA-256 suffices, as there is nothing to guess.
 package struct SecretToken: Sendable {
+    /// What the token is for; its raw value is its prefix.
     package enum Kind: String, Sendable {
         case refresh = "cbr_"
         case ticket = "cbt_"
