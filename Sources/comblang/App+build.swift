@@ -45,7 +45,9 @@ extension App {
             store, hub: hub, retention: configuration.retention, ids: ids, time: time, logger: logger)
         let application = Application(
             router: gateway.buildRouter(),
-            server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: Self.idleTimeout)),
+            server: .http1(
+                configuration: HTTP1Channel.Configuration(
+                    additionalChannelHandlers: [UnreadableRequestHandler()], idleTimeout: Self.idleTimeout)),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
             services: [hub] + sweeps,

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import time
+from contextlib import closing
 
 import httpx
 import pytest
@@ -53,6 +54,12 @@ def database_of(server: Server):
                 if path.is_file() and path.read_bytes()[:16] == b"SQLite format 3\0")
 
 
+def content_of(database) -> list[str]:
+    """Every table and row as SQL."""
+    with closing(sqlite3.connect(database)) as connection:
+        return list(connection.iterdump())
+
+
 def test_a_database_of_a_newer_version_is_left_alone(server: Server):
     server.stop()
     path = database_of(server)
@@ -70,10 +77,10 @@ def test_a_database_of_a_newer_version_is_left_alone(server: Server):
     connection.execute(f'INSERT INTO "{table}" VALUES ({marks})', [newer[name] for name in columns])
     connection.commit()
     connection.close()
-    before = path.read_bytes()
+    before = content_of(path)
     assert_one_line_error(serve(server.data), "newer")
     assert_one_line_error(comblang("migrate", "--data-dir", str(server.data)), "newer")
-    assert path.read_bytes() == before
+    assert content_of(path) == before
 
 
 def test_what_is_no_database_is_one_clear_line(server: Server):

@@ -65,7 +65,11 @@ extension Problem {
         case .keyNotFound(let key, let context):
             self = .invalid((context.codingPath + [key]).fieldPath, "is required")
         case .valueNotFound(_, let context):
-            self = .invalid(context.codingPath.fieldPath, "must not be null")
+            if context.codingPath.isEmpty {
+                self.init(.invalidJSON, "The body must be a JSON object")
+            } else {
+                self = .invalid(context.codingPath.fieldPath, "must not be null")
+            }
         case .typeMismatch(let type, let context):
             if context.codingPath.isEmpty {
                 self.init(.invalidJSON, "The body must be a JSON object")

@@ -3,7 +3,9 @@
 import http.client
 import json
 import socket
+import threading
 import time
+from contextlib import suppress
 
 import httpx
 
@@ -37,13 +39,24 @@ def read_answer(sock: socket.socket, method: str = "GET") -> tuple[int, http.cli
 
 
 def exchange(server: Server, data: bytes, method: str = "GET"):
-    """Sends bytes as they are and reads one answer; `None` when the connection is closed instead."""
-    with connect(server) as sock:
-        try:
+    """Sends bytes as they are and reads one answer; `None` when the connection is closed instead.
+
+    Reads while it sends, as curl does: a server may answer before it was told everything, and read no further.
+    """
+
+    def send() -> None:
+        with suppress(OSError):  # Closed by the server, or by us below, who have the answer.
             sock.sendall(data)
-        except ConnectionError:
-            pass  # It may answer and close before everything was sent.
-        return read_answer(sock, method)
+
+    with connect(server) as sock:
+        sending = threading.Thread(target=send)
+        sending.start()
+        try:
+            return read_answer(sock, method)
+        finally:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sending.join()
 
 
 def assert_problem(answer, *statuses: int, slug: str | None = None) -> dict:
