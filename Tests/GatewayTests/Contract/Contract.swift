@@ -153,6 +153,8 @@ struct ContractAnswer {
             [Self.json(self.text)]
         case "application/x-ndjson":
             self.text.split(separator: "\n").filter { !$0.allSatisfy(\.isWhitespace) }.map { Self.json(String($0)) }
+        case "application/yaml":
+            [JSONValue(yaml: (try? Yams.load(yaml: self.text)) ?? nil)]
         case "text/event-stream":
             ServerSentEvent.frames(in: self.text).map(\.value)
         default:

@@ -105,7 +105,7 @@ struct ContractRequest {
         ContractRequest(id: "createRoom", body: #"{"title":"Another"}"#, badBody: #"{"visibility":"secret"}"#),
         ContractRequest(id: "listRooms"),
         ContractRequest(id: "getRoom"),
-        ContractRequest(id: "updateRoom", body: #"{"title":"Changed"}"#, badBody: #"{"title":""}"#),
+        ContractRequest(id: "updateRoom", body: #"{"title":"Changed"}"#, badBody: #"{"archived":"yes"}"#),
         ContractRequest(id: "listMembers"),
         ContractRequest(id: "putMember", body: #"{"role":"member"}"#, badBody: #"{"role":"king"}"#),
         ContractRequest(id: "deleteMember"),
