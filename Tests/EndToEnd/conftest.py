@@ -21,6 +21,11 @@ def pytest_configure(config) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
 
 
+def pytest_collection_modifyitems(items) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.timeout(240 * max(1, SCALE)))
+
+
 def pytest_report_header(config) -> str:
     return f"comblang: SCALE={SCALE:g} SEED={os.environ.get('SEED', 'random')}"
 

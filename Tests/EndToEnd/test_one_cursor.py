@@ -169,6 +169,29 @@ async def test_a_cursor_the_log_does_not_reach_is_told_and_never_skipped(server:
             assert [event["data"]["id"] for event in seen] == [after["id"]]
 
 
+async def test_a_cursor_that_retention_has_passed_is_told_and_history_stays(server_factory):
+    kept, written = 100, 300
+    server = server_factory(retention_events=kept).start()
+    async with await Client.sign_up(server) as client:
+        room = (await client.create_room())["id"]
+        start = await client.tail()
+        for number in range(written):
+            await client.say(room, f"number {number}")
+        await server.restart_after_kill()  # It trims at its start, and then every few seconds.
+
+        async def is_trimmed() -> bool:
+            return (await client.request("GET", "/v1/events", params={"after": start, "wait": 0})).status_code == 410
+
+        await until(is_trimmed, "the log is trimmed", 30)
+        follower = Follower(server.port, client.token, lambda event: None, cursor=start, expects_gap=True)
+        following = asyncio.create_task(follower.follow("sse"))
+        await until(lambda: len(follower.control) >= 2, "the stream tells of the gap")
+        following.cancel()
+        assert [event["type"] for event in follower.control[:2]] == ["stream.ready", "stream.gap"]
+        assert len(await client.log(after="earliest")) <= kept + 10  # Presence may add some.
+        assert len(await client.history(room)) == written
+
+
 async def test_a_malformed_cursor_is_400(server: Server):
     async with await Client.sign_up(server) as client:
         for cursor in ("x", "1", "a.b", "a.-1", "a.1.2", "."):

@@ -17,8 +17,8 @@ SLOW = 50
 EVENTS_PER_SECOND = 50
 USERS = 40
 # A phase with slow readers must outlast the 5 s without progress after which the server ends a stream.
-SECONDS_WITHOUT = 5 * max(1, SCALE)
-SECONDS_WITH = 10 * max(1, SCALE)
+SECONDS_WITHOUT = 5 * min(max(1, SCALE), 4)
+SECONDS_WITH = 10 * min(max(1, SCALE), 4)
 ROUNDS_MIN, ROUNDS_MAX = 2, 5
 RATIO_MAX = 1.5
 # What 50 stalled readers may add to the resident set. Each may hold at most what its socket has not taken yet, well
