@@ -1,6 +1,6 @@
 import Core
-import Testing
 import TestSupport
+import Testing
 
 /// What signals may say, and within which bounds.
 struct CallContentTests {
@@ -25,7 +25,8 @@ struct CallContentTests {
         let candidate = ICECandidate(candidate: "candidate:1 1 udp 1 192.0.2.1 1 typ host")
         let most = Limits.candidatesPerGenerationMax
         #expect(Self.field { try .candidates(Array(repeating: candidate, count: most), isEnd: false) } == nil)
-        #expect(Self.field { try .candidates(Array(repeating: candidate, count: most + 1), isEnd: false) } == "candidates")
+        #expect(
+            Self.field { try .candidates(Array(repeating: candidate, count: most + 1), isEnd: false) } == "candidates")
         #expect(Self.field { try .candidates([], isEnd: false) } == "candidates")
         #expect(Self.field { try .candidates([], isEnd: true) } == nil)
         let long = ICECandidate(candidate: String(repeating: "c", count: Limits.candidateBytesMax + 1))

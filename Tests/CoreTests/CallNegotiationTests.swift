@@ -1,6 +1,6 @@
 import Core
-import Testing
 import TestSupport
+import Testing
 
 /// Offers, answers, glare, and candidates behind their description.
 struct CallNegotiationTests {

@@ -1,7 +1,7 @@
 import Core
 import Hub
-import Testing
 import TestSupport
+import Testing
 
 /// Calls as writes: rows, events with their audiences, the chat message, the record.
 struct CallOperationTests {
@@ -35,12 +35,15 @@ struct CallOperationTests {
         return try await self.store.write { try $0.createCall(in: .id(room.id), new, as: acting).call.id }
     }
 
-    private func join(_ call: CallID, _ acting: Acting, hash: String = "token") async throws -> [CallStateMachine.Peer] {
+    private func join(_ call: CallID, _ acting: Acting, hash: String = "token") async throws -> [CallStateMachine.Peer]
+    {
         let joining = CallJoining(leaveTokenHash: hash)
         return try await self.store.write { try $0.joinCall(call, joining, as: acting).peers }
     }
 
-    private func send(_ call: CallID, to user: User, _ content: SignalContent, _ acting: Acting) async throws
+    private func send(
+        _ call: CallID, to user: User, _ content: SignalContent, _ acting: Acting
+    ) async throws
         -> SignalReceipt
     {
         let peer = UserReference.id(user.id)
@@ -203,6 +206,8 @@ struct CallOperationTests {
             try await self.store.write { _ = try $0.createCall(in: .id(room.id), new, as: acting) }
         }
         #expect(error?.kind == .limitReached)
-        #expect(try await self.store.read { try $0.calls(in: room.id, state: .ringing, before: nil, limit: 50) }.count == 10)
+        #expect(
+            try await self.store.read { try $0.calls(in: room.id, state: .ringing, before: nil, limit: 50) }.count == 10
+        )
     }
 }

@@ -1,7 +1,7 @@
 import Core
 import Foundation
-import Testing
 import TestSupport
+import Testing
 
 /// Random inputs to one call after another, each decision checked against what must always hold:
 ///
@@ -60,9 +60,10 @@ private struct RandomRun {
         let joining = CallStateMachine.Joining(
             user: .fixture(0), device: Self.device(0, 0), leg: .fixture(9999), leaveTokenHash: "",
             media: ParticipantMedia(audio: true, video: true, screen: false))
-        self.machine = CallStateMachine.created(
-            call, by: joining, inviting: invited.map { .fixture($0) }, joinedMax: Self.joinedMax
-        ).machine
+        self.machine =
+            CallStateMachine.created(
+                call, by: joining, inviting: invited.map { .fixture($0) }, joinedMax: Self.joinedMax
+            ).machine
         self.random = random
     }
 
@@ -263,7 +264,8 @@ private struct RandomRun {
                 }
             }
         }
-        for count in rows.candidateCounts where count.count > Limits.candidatesPerGenerationMax + Limits.heldCandidatesMax {
+        for count in rows.candidateCounts
+        where count.count > Limits.candidatesPerGenerationMax + Limits.heldCandidatesMax {
             return "too many candidates in a generation"
         }
         let isForeign = { (from: UserID, to: UserID) in !joined.contains(from) || !joined.contains(to) }

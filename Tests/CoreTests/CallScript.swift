@@ -27,7 +27,9 @@ struct CallScript {
 
     static func device(_ number: Int) -> DeviceID { DeviceID(session: .fixture(number), label: nil) }
 
-    private static func joining(_ user: Int, device: Int, leg: Int, takeover: Bool = false, holds: Bool = false)
+    private static func joining(
+        _ user: Int, device: Int, leg: Int, takeover: Bool = false, holds: Bool = false
+    )
         -> CallStateMachine.Joining
     {
         CallStateMachine.Joining(

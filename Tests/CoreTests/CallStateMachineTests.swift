@@ -1,6 +1,6 @@
 import Core
-import Testing
 import TestSupport
+import Testing
 
 /// Who is in a call, and when it is over.
 struct CallPlaceTests {

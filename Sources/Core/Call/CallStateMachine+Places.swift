@@ -13,9 +13,12 @@ extension CallStateMachine {
     /// The other joined participants, in order of first appearance.
     package func peers(of user: UserID) -> [Peer] {
         self.joined.compactMap { participant in
-            guard participant.user != user, let device = participant.device, let leg = participant.leg else { return nil }
+            guard participant.user != user, let device = participant.device, let leg = participant.leg else {
+                return nil
+            }
             return Peer(
-                user: participant.user, device: device, leg: leg, isAskerPolite: Self.isPolite(user, to: participant.user))
+                user: participant.user, device: device, leg: leg,
+                isAskerPolite: Self.isPolite(user, to: participant.user))
         }
     }
 
@@ -25,7 +28,9 @@ extension CallStateMachine {
     /// Rings more people. Who is joined or rung already stays as they are; who left or declined is rung again.
     ///
     /// - throws: ``Problem`` `call-ended`, `not-joined` (only participants invite), `limit-reached`.
-    package mutating func invited(_ users: [UserID], by inviter: UserID, at now: Timestamp) throws(Problem) -> [CallAction] {
+    package mutating func invited(
+        _ users: [UserID], by inviter: UserID, at now: Timestamp
+    ) throws(Problem) -> [CallAction] {
         try self.requireLive()
         guard self.participant(inviter)?.state == .joined else { throw Problem(.notJoined) }
         let added = Set(users).subtracting(self.rows.participants.map(\.user))

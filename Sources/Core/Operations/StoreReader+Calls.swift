@@ -3,7 +3,8 @@ extension StoreReader {
     ///
     /// - throws: ``Problem`` `not-found` for a call that does not exist or whose room is private to others,
     ///   `not-a-member`, `forbidden`.
-    func callRows(_ id: CallID, as user: User, to permission: Permission) throws -> (rows: CallRows, access: RoomAccess) {
+    func callRows(_ id: CallID, as user: User, to permission: Permission) throws -> (rows: CallRows, access: RoomAccess)
+    {
         guard let rows = try self.callRows(id) else { throw Problem.notFound }
         return (rows, try self.access(.id(rows.call.room), as: user, to: permission))
     }

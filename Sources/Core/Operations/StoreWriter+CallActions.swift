@@ -47,7 +47,8 @@ extension StoreWriter {
         let log = { (type: EventType, audience: Audience, data: String) throws in
             _ = try self.append(
                 EventDraft(
-                    type, to: [audience], room: call.room, call: call.id, actor: input.actor, at: input.now, data: data))
+                    type, to: [audience], room: call.room, call: call.id, actor: input.actor, at: input.now, data: data)
+            )
         }
         for action in actions {
             switch action {

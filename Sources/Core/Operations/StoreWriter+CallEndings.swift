@@ -35,7 +35,8 @@ extension StoreWriter {
         let leaving = try self.leaving(id, by: leaver)
         let isModerator = leaving.access.granted.contains(.endAnyCall)
         return try self.decide(leaving.input) { machine throws(Problem) in
-            try machine.endRequested(by: leaving.user.id, isModerator: isModerator, reason: reason, at: leaving.input.now)
+            try machine.endRequested(
+                by: leaving.user.id, isModerator: isModerator, reason: reason, at: leaving.input.now)
         }.payload
     }
 
