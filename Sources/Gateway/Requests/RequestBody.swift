@@ -19,12 +19,27 @@ package struct BodyBytes: Sendable {
         do {
             return try JSONDecoder().decode(type, from: self.data)
         } catch let error as DecodingError {
+            if case .dataCorrupted(let context) = error, context.codingPath.isEmpty, let field = self.fractionPath {
+                throw .invalid(field, "must be a whole number")
+            }
             throw Problem(error)
         } catch let error as Problem {
             throw error
         } catch {
             throw Problem(.invalidJSON)
         }
+    }
+
+    /// Where a number stands that is no integer; `nil` for nowhere, or if this is no JSON.
+    ///
+    /// Foundation reports one in an integer's place as broken JSON, without the place. Every number that requests name
+    /// is whole; what clients attach is their own.
+    private var fractionPath: String? {
+        guard case .object(let members)? = try? JSONDecoder().decode(JSONValue.self, from: self.data) else {
+            return nil
+        }
+        let ours = members.filter { !["metadata", "payload"].contains($0.key) }
+        return JSONValue.object(ours).fractionPath(at: "")
     }
 
     /// As ``decode(_:)``; an empty body is an empty object, for requests all of whose fields are optional.
@@ -123,5 +138,20 @@ extension Sequence<UInt8> {
     package var hexText: String {
         let digits = Array("0123456789abcdef".utf8)
         return String(decoding: self.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+}
+
+extension JSONValue {
+    /// The path of the first number that is no integer, in the order of names.
+    fileprivate func fractionPath(at path: String) -> String? {
+        switch self {
+        case .number: path
+        case .object(let members):
+            members.sorted { $0.key < $1.key }.lazy
+                .compactMap { $0.value.fractionPath(at: path.isEmpty ? $0.key : "\(path).\($0.key)") }.first
+        case .array(let items):
+            items.enumerated().lazy.compactMap { $0.element.fractionPath(at: "\(path)[\($0.offset)]") }.first
+        case .null, .bool, .integer, .string: nil
+        }
     }
 }
