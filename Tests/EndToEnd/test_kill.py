@@ -4,6 +4,7 @@ import asyncio
 import random
 import secrets
 import sqlite3
+import time
 
 import httpx
 
@@ -133,6 +134,22 @@ async def test_a_key_answers_the_same_after_a_kill(server: Server):
         assert other.status_code == 422
         assert other.json()["type"].endswith("/problems/idempotency-key-reused")
         assert [message["content"] for message in await client.history(room)] == ["once"]
+
+
+def test_a_first_start_killed_anywhere_is_finished_by_the_next(server_factory, seed: int):
+    generator = random.Random(seed)
+    for _ in range(max(5, round(10 * SCALE))):
+        server = server_factory()
+        for _ in range(3):
+            server.spawn()
+            time.sleep(generator.uniform(0, 0.12))  # Not to wait for something: the random moment of the kill.
+            server.kill()
+        server.start()
+        admin = {"Authorization": f"Bearer {server.admin_token}"}
+        assert httpx.get(f"{server.url}/v1/users/me", headers=admin).json()["role"] == "admin"
+        assert httpx.get(f"{server.url}/v1/rooms/lobby", headers=admin).status_code == 200
+        assert not [path.name for path in server.data.iterdir() if path.stat().st_mode & 0o077]
+        server.kill()
 
 
 async def test_the_database_is_whole_after_a_kill(server: Server):

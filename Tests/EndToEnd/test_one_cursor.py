@@ -5,19 +5,17 @@ import json
 import random
 
 import pytest
-import websockets
 
 from conftest import SCALE
 from lib.client import Client
+from lib.hopping import HOPS, hop
 from lib.ledger import Ledger, Sightings, seq
 from lib.server import Server, until
-from lib.wires import WIRES, Connection, Cut, Follower
+from lib.wires import WIRES, Connection, Follower
 
 WRITERS = 8
 MESSAGES = 5000
 ROUNDS = max(1, round(3 * SCALE))
-# By the library `websockets`, which has an opinion of its own on RFC 6455; it cannot be cut at a byte.
-HOPS = (*WIRES, "websockets-library")
 
 
 class Writer:
@@ -41,44 +39,6 @@ class Writer:
                 self.ledger.acknowledge(json.loads(body))
         finally:
             connection.close()
-
-
-async def follow_by_library(follower: Follower, seconds: float) -> str:
-    """Like `Follower.follow`, with `websockets`; torn off after `seconds`."""
-    query = "&".join(f"{name}={value}" for name, value in (follower.query | {"after": follower.cursor}).items())
-    uri = f"ws://127.0.0.1:{follower.port}/v1/ws?{query}"
-    headers = {"Authorization": f"Bearer {follower.token}"}
-    try:
-        async with asyncio.timeout(seconds), websockets.connect(uri, additional_headers=headers, proxy=None, close_timeout=2) as socket:
-            async for text in socket:
-                if reason := follower.take(json.loads(text)):
-                    return reason
-            return "closed"
-    except TimeoutError:
-        return "cut"
-    except websockets.InvalidStatus as refusal:
-        return f"refused:{refusal.response.status_code}"
-
-
-async def hop(follower: Follower, generator: random.Random, hops: dict[str, int]) -> None:
-    """Changes wires for as long as it is let."""
-    bag: list[str] = []
-    while True:
-        # From a bag that is filled again when it is empty, so that each wire comes as often.
-        bag = bag or generator.sample(HOPS, len(HOPS))
-        wire = bag.pop()
-        cut = Cut.at_random(generator)
-        follower.limit = generator.choice((1, 7, 100, 1000))
-        follower.wait = generator.choice((0, 1, 25))
-        if wire == "websockets-library":
-            reason = await follow_by_library(follower, cut.seconds)
-        else:
-            reason = await follower.follow(wire, cut)
-        hops[f"{wire} {reason}"] = hops.get(f"{wire} {reason}", 0) + 1
-        # A stream that was torn may count for a moment: the limit answers by its rule, and the reader comes again.
-        if reason.startswith("refused"):
-            assert reason == "refused:429", reason
-            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("round_number", range(ROUNDS))

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from lib.client import Client
-from lib.server import EXIT_SECONDS_MAX, Server, assert_one_line_error, comblang, until
+from lib.server import EXIT_SECONDS_MAX, Server, assert_one_line_error, comblang, until, wait_until
 from lib.wires import WIRES, Follower
 
 
@@ -35,6 +35,23 @@ def test_a_served_data_directory_is_refused(server: Server):
     assert_one_line_error(serve(server.data), str(server.data))
     assert_one_line_error(comblang("migrate", "--data-dir", str(server.data)), str(server.data))
     assert httpx.get(f"{server.url}/readyz").status_code == 200
+
+
+def test_of_two_that_start_at_once_one_serves(server_factory, tmp_path):
+    for _ in range(5):
+        first, second = server_factory(), server_factory()
+        second.data = first.data
+        for server in (first, second):
+            server.spawn()
+
+        def is_settled() -> bool:
+            return sum(server.is_running() for server in (first, second)) == 1
+
+        wait_until(is_settled, "one of the two gives up")
+        winner, loser = (first, second) if first.is_running() else (second, first)
+        winner.wait_ready()
+        assert loser.process.returncode > 0 and str(first.data) in loser.output(), loser.output()
+        winner.kill()
 
 
 def test_an_unwritable_data_directory_is_one_clear_line(tmp_path):
