@@ -28,6 +28,7 @@ package struct Problem: Error, Hashable, Sendable {
         case bodyTooLarge = "body-too-large"
         case unsupportedMediaType = "unsupported-media-type"
         case validationFailed = "validation-failed"
+        case upgradeRequired = "upgrade-required"
         case idempotencyKeyReused = "idempotency-key-reused"
         case tooManyStreams = "too-many-streams"
         case internalError = "internal-error"
@@ -47,6 +48,7 @@ package struct Problem: Error, Hashable, Sendable {
             case .bodyTooLarge: 413
             case .unsupportedMediaType: 415
             case .validationFailed, .idempotencyKeyReused: 422
+            case .upgradeRequired: 426
             case .tooManyStreams: 429
             case .internalError: 500
             case .unavailable: 503
@@ -79,6 +81,7 @@ package struct Problem: Error, Hashable, Sendable {
             case .bodyTooLarge: "The body is too large"
             case .unsupportedMediaType: "The body must be JSON"
             case .validationFailed: "A field is not valid"
+            case .upgradeRequired: "This resource speaks WebSocket"
             case .idempotencyKeyReused: "The idempotency key was used for another request"
             case .tooManyStreams: "Too many open streams"
             case .internalError: "The server failed"
@@ -121,6 +124,8 @@ package struct Problem: Error, Hashable, Sendable {
             case .bodyTooLarge: "Bodies are at most 256 KiB."
             case .unsupportedMediaType: "Send Content-Type: application/json."
             case .validationFailed: "The body's errors member names each field and says what it must be."
+            case .upgradeRequired:
+                "Connect with a WebSocket client of version 13. Where a proxy takes the Upgrade header away, use SSE or long-poll: the same events, the same cursor."
             case .idempotencyKeyReused: "A key belongs to one request body. Use a new key for a new request."
             case .tooManyStreams: "A device may have 8 open streams, a user 32. Close one, or share one among tabs."
             case .internalError: "A defect or a full disk. The request had no effect; the log has details under the request id."
