@@ -69,7 +69,7 @@ struct IdentityTests {
             #expect(hidden.status == 404)
             #expect(hidden.withoutInstance == unknown.withoutInstance)
             #expect(try await alice.patch("/v1/users/\(bob.id)", ["displayName": "x"]).status == 404)
-            #expect(try await alice.get("/v1/users").json.items.map { $0["username"] } == ["alice"])
+            #expect(try await alice.get("/v1/users").json.items.isEmpty)
 
             let room = try await alice.makeRoom("lobby")
             try await bob.join(room)

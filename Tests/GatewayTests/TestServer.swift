@@ -18,6 +18,7 @@ struct TestServer: Sendable {
     let store: SQLiteStore
     let clock: ManualClock
     let gateway: Gateway
+    let tokens: AccessTokens
     let client: any TestClientProtocol
     let recorder: EventRecorder
 
@@ -49,7 +50,9 @@ struct TestServer: Sendable {
             router: gateway.buildRouter(), configuration: .init(address: .hostname("127.0.0.1", port: 0)),
             services: [hub], logger: logger)
         try await app.test(setup) { client in
-            try await body(TestServer(store: store, clock: clock, gateway: gateway, client: client, recorder: recorder))
+            try await body(
+                TestServer(
+                    store: store, clock: clock, gateway: gateway, tokens: tokens, client: client, recorder: recorder))
         }
         await store.close()
         withExtendedLifetime(directory) {}
@@ -81,9 +84,10 @@ struct TestServer: Sendable {
 
     /// The server's own administrator.
     func admin() async throws -> Person {
-        let token = try await self.gateway.signIn.adminToken()
-        let me = try await self.send(.get, "/v1/users/me", token: token)
-        return Person(server: self, id: try #require(me.json["id"]?.stringValue), token: token, refreshToken: "")
+        let (now, ids) = (self.clock.now, self.gateway.ids)
+        let (user, session) = try await self.store.write { try $0.ensureAdmin(now: now, ids: ids) }
+        let token = try await self.tokens.issue(for: user, session: session.id, now: now).token
+        return Person(server: self, id: user.id.text, token: token, refreshToken: "")
     }
 
     /// What was logged since the start, internal events too, as it was logged.

@@ -8,9 +8,6 @@ enum FieldRules {
 
     static func displayName(_ text: String) throws(Problem) {
         try self.line(text, field: "displayName", charactersMax: Limits.displayNameCharactersMax)
-        guard text.unicodeScalars.contains(where: { !$0.properties.isWhitespace }) else {
-            throw .invalid("displayName", "must not be blank")
-        }
     }
 
     static func color(_ text: String) throws(Problem) {
@@ -23,7 +20,6 @@ enum FieldRules {
         guard RoomID(text) == nil else { throw .invalid("name", "must not look like a room's id") }
     }
 
-    /// May be empty.
     static func roomTitle(_ text: String) throws(Problem) {
         try self.line(text, field: "title", charactersMax: Limits.roomTitleCharactersMax)
     }
@@ -35,12 +31,13 @@ enum FieldRules {
         guard !text.utf8.contains(0) else { throw .invalid("content", "must not contain NUL") }
     }
 
-    /// One line: no control characters.
+    /// One line that shows something: no control characters, not only blanks.
     private static func line(_ text: String, field: String, charactersMax: Int) throws(Problem) {
-        guard text.unicodeScalars.count <= charactersMax else {
-            throw .invalid(field, "must have at most \(charactersMax) characters")
+        let scalars = text.unicodeScalars
+        guard (1...charactersMax).contains(scalars.count), scalars.contains(where: { !$0.properties.isWhitespace }) else {
+            throw .invalid(field, "must have 1 to \(charactersMax) characters and not be blank")
         }
-        guard !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
+        guard !scalars.contains(where: { $0.properties.generalCategory == .control }) else {
             throw .invalid(field, "must not contain control characters")
         }
     }

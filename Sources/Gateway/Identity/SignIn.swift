@@ -19,18 +19,6 @@ package struct SignIn: Sendable {
         self.ids = ids
     }
 
-    /// The user `admin` and a token for them that lasts ten years, for whoever holds the data directory. Each call
-    /// starts another session.
-    ///
-    /// - throws: the store's error.
-    package func adminToken() async throws -> String {
-        let now = self.time.now
-        let (user, session) = try await self.store.write { [ids] in try $0.ensureAdmin(now: now, ids: ids) }
-        return try await self.tokens.issue(
-            for: user, session: session.id, lifetime: Limits.adminTokenLifetime, now: now
-        ).token
-    }
-
     /// Makes an account, or a guest if there is no password.
     ///
     /// - throws: ``Problem`` `validation-failed`, `name-taken`, `unavailable`.
