@@ -6,7 +6,8 @@ import Testing
 /// Random people do random things to rooms; what must hold holds after each of them.
 ///
 /// - A room that is not archived has an owner.
-/// - Whoever replays `member.*` events has exactly the members that the store has, each visible from their own joining on.
+/// - Whoever replays `member.*` events has exactly the members that the store has, each visible from their own joining
+///   on.
 /// - A refused request logs nothing.
 struct MembershipRandomTests {
     private static let rounds = 400 * (ProcessInfo.processInfo.environment["SCALE"].flatMap { Int($0) } ?? 1)
@@ -36,8 +37,10 @@ private struct MembershipWorld {
         let now = self.clock.now
         self.people = try await self.store.write { store in
             try (0..<6).map { number in
-                try store.signUp(NewUser(username: "user\(number)"), refreshTokenHash: "hash\(number)", now: now, ids: ids)
-                    .user.id
+                try store.signUp(
+                    NewUser(username: "user\(number)"), refreshTokenHash: "hash\(number)", now: now, ids: ids
+                )
+                .user.id
             }
         }
         let people = self.people

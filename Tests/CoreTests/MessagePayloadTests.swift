@@ -31,7 +31,8 @@ struct MessagePayloadTests {
             let expected = try JSON.decode(JSONValue.self, from: try JSON.text(payload))
             #expect(try JSON.decode(JSONValue.self, from: byHand) == expected, "seed \(seed)")
             // One line, for SSE and NDJSON.
-            #expect(!byHand.utf8.contains(UInt8(ascii: "\n")) && !byHand.utf8.contains(UInt8(ascii: "\r")), "seed \(seed)")
+            #expect(
+                !byHand.utf8.contains(UInt8(ascii: "\n")) && !byHand.utf8.contains(UInt8(ascii: "\r")), "seed \(seed)")
         }
     }
 }

@@ -14,7 +14,8 @@ struct MessageTests {
             let alice = try await server.signUp("alice")
             let room = try await alice.makeRoom("lobby")
             let reply = try await alice.post(
-                "/v1/rooms/lobby/messages", ["content": "Hai \"dunia\"\n\u{1}\u{1F600}", "metadata": ["n": 1, "a": ["x"]]])
+                "/v1/rooms/lobby/messages",
+                ["content": "Hai \"dunia\"\n\u{1}\u{1F600}", "metadata": ["n": 1, "a": ["x"]]])
             #expect(reply.status == 201)
             #expect(reply.headers[.location] == "/v1/rooms/\(room)/messages/\(reply.id)")
             let event = try #require(server.log.last)
@@ -99,7 +100,9 @@ struct MessageTests {
             let room = try await alice.makeRoom("lobby")
             try await bob.join(room)
             var ids: [String] = []
-            for number in 0..<5 { ids.append(try await (number % 2 == 0 ? alice : bob).say("message \(number)", in: room)) }
+            for number in 0..<5 {
+                ids.append(try await (number % 2 == 0 ? alice : bob).say("message \(number)", in: room))
+            }
             let list = { @Sendable (query: String) in
                 let reply = try await alice.get("/v1/rooms/lobby/messages?\(query)")
                 return (reply.json.items.compactMap { $0["id"]?.stringValue }, reply)

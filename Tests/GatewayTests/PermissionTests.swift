@@ -34,8 +34,10 @@ struct PermissionTests {
         Action(method: .put, path: "/members/{stranger}", expected: [403, 403, 403, 201, 201]),
         Action(
             method: .put, path: "/members/{stranger}", body: ["role": "moderator"], expected: [403, 403, 403, 403, 201]),
-        Action(method: .put, path: "/members/{stranger}", body: ["role": "owner"], expected: [403, 403, 403, 403, 201]),
-        Action(method: .put, path: "/members/{other}", body: ["role": "moderator"], expected: [403, 200, 403, 403, 200]),
+        Action(
+            method: .put, path: "/members/{stranger}", body: ["role": "owner"], expected: [403, 403, 403, 403, 201]),
+        Action(
+            method: .put, path: "/members/{other}", body: ["role": "moderator"], expected: [403, 200, 403, 403, 200]),
         Action(method: .put, path: "/members/{other}", body: ["role": "owner"], expected: [403, 200, 403, 403, 200]),
         Action(
             method: .put, path: "/members/{otherModerator}", body: ["role": "member"],
@@ -48,7 +50,8 @@ struct PermissionTests {
         Action(method: .post, path: "/messages", body: ["content": "x"], expected: [403, 403, 201, 201, 201]),
         Action(method: .patch, path: "/messages/{own}", body: ["content": "y"], expected: [403, 403, 200, 200, 200]),
         Action(method: .delete, path: "/messages/{own}", expected: [403, 403, 204, 204, 204]),
-        Action(method: .patch, path: "/messages/{message}", body: ["content": "y"], expected: [403, 403, 403, 200, 200]),
+        Action(
+            method: .patch, path: "/messages/{message}", body: ["content": "y"], expected: [403, 403, 403, 200, 200]),
         Action(method: .delete, path: "/messages/{message}", expected: [403, 403, 403, 204, 204]),
         Action(method: .post, path: "/typing", expected: [403, 403, 204, 204, 204]),
         Action(method: .put, path: "/read", body: ["message": "{message}"], expected: [403, 403, 204, 204, 204]),
@@ -120,7 +123,9 @@ private struct Stage: Sendable {
             try #require(try await founder.put("/v1/rooms/\(room)/members/@asker", ["role": role]).status == 201)
         }
         names["own"] = names["message"]
-        if kind == .member || kind == .moderator || kind == .owner { names["own"] = try await self.asker.say("own", in: room) }
+        if kind == .member || kind == .moderator || kind == .owner {
+            names["own"] = try await self.asker.say("own", in: room)
+        }
         self.room = room
         self.names = names
     }

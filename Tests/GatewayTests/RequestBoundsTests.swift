@@ -89,7 +89,9 @@ struct RequestBoundsTests {
                 }
             }
             try await Self.expectRefused("metadata", at: server) { try await alice.patch(path, ["metadata": [1]]) }
-            try await Self.expectRefused("name", at: server) { try await alice.patch("/v1/rooms/lobby", ["name": "Up"]) }
+            try await Self.expectRefused("name", at: server) {
+                try await alice.patch("/v1/rooms/lobby", ["name": "Up"])
+            }
             try await Self.expectRefused("title", at: server) {
                 try await alice.patch("/v1/rooms/lobby", ["title": "two\nlines"])
             }

@@ -34,7 +34,9 @@ struct TokenTests {
             _ = try await server.signUp("siti", password: "correct horse")
             _ = try await server.signUp("budi")
             var answers: Set<JSONValue> = []
-            for (name, password) in [("siti", "correct hors"), ("nobody", "correct horse"), ("budi", ""), ("budi", "x")] {
+            for (name, password) in [
+                ("siti", "correct hors"), ("nobody", "correct horse"), ("budi", ""), ("budi", "x"),
+            ] {
                 let body: JSONValue = ["grant": "password", "username": .string(name), "password": .string(password)]
                 let reply = try await server.send(.post, "/v1/tokens", body)
                 #expect(reply.status == 401)
@@ -132,7 +134,9 @@ struct TokenTests {
                 let ticket = try store.streamTicket(hash: SecretToken.hash(of: ticket))
                 return "\(user as Any) \(token as Any) \(ticket as Any)"
             }
-            for secret in ["correct horse", alice.refreshToken, alice.token, ticket] { #expect(!stored.contains(secret)) }
+            for secret in ["correct horse", alice.refreshToken, alice.token, ticket] {
+                #expect(!stored.contains(secret))
+            }
             #expect(stored.contains("scrypt$n=16,r=1,p=1$"))
         }
     }

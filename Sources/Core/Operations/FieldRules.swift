@@ -34,7 +34,8 @@ enum FieldRules {
     /// One line that shows something: no control characters, not only blanks.
     private static func line(_ text: String, field: String, charactersMax: Int) throws(Problem) {
         let scalars = text.unicodeScalars
-        guard (1...charactersMax).contains(scalars.count), scalars.contains(where: { !$0.properties.isWhitespace }) else {
+        guard (1...charactersMax).contains(scalars.count), scalars.contains(where: { !$0.properties.isWhitespace })
+        else {
             throw .invalid(field, "must have 1 to \(charactersMax) characters and not be blank")
         }
         guard !scalars.contains(where: { $0.properties.generalCategory == .control }) else {

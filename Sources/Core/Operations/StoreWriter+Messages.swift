@@ -69,7 +69,9 @@ extension StoreReader {
     /// One message of a room, or the tombstone of one.
     ///
     /// - throws: ``Problem`` `not-found`, `not-a-member`, `forbidden`.
-    package func message(_ id: MessageID, in room: RoomReference, as user: User) throws -> (message: Message, user: User) {
+    package func message(
+        _ id: MessageID, in room: RoomReference, as user: User
+    ) throws -> (message: Message, user: User) {
         let room = try self.access(room, as: user, to: .readMessages).room
         return try self.messageWithAuthor(id, in: room)
     }

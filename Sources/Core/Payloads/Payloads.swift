@@ -85,7 +85,8 @@ package struct MessagePayload: Encodable, Sendable {
     package init(_ message: Message, _ user: User) { (self.message, self.user) = (message, user) }
 
     private enum CodingKeys: String, CodingKey {
-        case id, room, seq, user, username, displayName, color, content, metadata, createdAt, editedAt, deletedAt, origin
+        case id, room, seq, user, username, displayName, color, content, metadata, createdAt, editedAt, deletedAt,
+            origin
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -98,7 +99,8 @@ package struct MessagePayload: Encodable, Sendable {
         try container.encode(self.user.displayName, forKey: .displayName)
         try container.encode(self.user.color, forKey: .color)
         try container.encode(self.message.content, forKey: .content)
-        try container.encode(try self.message.metadata.map { try JSON.decode(JSONValue.self, from: $0) }, forKey: .metadata)
+        try container.encode(
+            try self.message.metadata.map { try JSON.decode(JSONValue.self, from: $0) }, forKey: .metadata)
         try container.encode(self.message.createdAt, forKey: .createdAt)
         try container.encode(self.message.editedAt, forKey: .editedAt)
         try container.encode(self.message.deletedAt, forKey: .deletedAt)
@@ -137,7 +139,9 @@ package struct ParticipantPayload: Encodable, Sendable {
 package struct CallPayload: Encodable, Sendable {
     package let call: Call
     package let participants: [ParticipantPayload]
-    package init(_ call: Call, participants: [ParticipantPayload]) { (self.call, self.participants) = (call, participants) }
+    package init(_ call: Call, participants: [ParticipantPayload]) {
+        (self.call, self.participants) = (call, participants)
+    }
 
     private enum CodingKeys: String, CodingKey {
         case id, room, initiator, state, endReason, endedBy, participants, media, ringTimeoutSeconds, createdAt,

@@ -42,7 +42,8 @@ struct UserController: Sendable {
     @Sendable private func change(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let reference = try context.userReference()
         let body = try await request.readBody().decode(ProfileRequest.self)
-        return try await self.gateway.write(request, context) { [allVisible = self.gateway.settings.allUsersVisible] store, acting in
+        let allVisible = self.gateway.settings.allUsersVisible
+        return try await self.gateway.write(request, context) { store, acting in
             try store.requireSelf(reference, acting.user, allVisible: allVisible)
             let change = ProfileChange(displayName: body.displayName, color: body.color)
             return try Answer(.ok, UserPayload(try store.changeProfile(change, as: acting)))
@@ -51,7 +52,8 @@ struct UserController: Sendable {
 
     @Sendable private func delete(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let reference = try context.userReference()
-        return try await self.gateway.write(request, context) { [allVisible = self.gateway.settings.allUsersVisible] store, acting in
+        let allVisible = self.gateway.settings.allUsersVisible
+        return try await self.gateway.write(request, context) { store, acting in
             let user = try store.requireSelf(reference, acting.user, allVisible: allVisible)
             try store.deleteUser(user, by: user.id, now: acting.now, ids: acting.ids)
             return .noContent

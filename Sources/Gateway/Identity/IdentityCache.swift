@@ -46,7 +46,8 @@ final class IdentityCache: Sendable {
                 {
                     state.userBySession[payload.session] = nil
                 }
-                if event.type == .userChanged, let payload = try? JSON.decode(UserChangedPayload.self, from: event.data) {
+                if event.type == .userChanged, let payload = try? JSON.decode(UserChangedPayload.self, from: event.data)
+                {
                     state.users[payload.user] = nil
                 }
             }

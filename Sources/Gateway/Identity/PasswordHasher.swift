@@ -29,7 +29,8 @@ package final class PasswordHasher: Sendable {
 
     package init(cost: Cost = .standard) {
         self.cost = cost
-        self.decoy = StoredHash(cost: cost, salt: Data(count: StoredHash.saltBytes), key: Data(count: StoredHash.keyBytes))
+        self.decoy = StoredHash(
+            cost: cost, salt: Data(count: StoredHash.saltBytes), key: Data(count: StoredHash.keyBytes))
     }
 
     /// - throws: ``Problem`` `validation-failed` for a password that is too short or too long.
@@ -102,7 +103,9 @@ private struct StoredHash: Sendable {
             guard sides.count == 2, let number = Int(sides[1]) else { return nil }
             numbers[sides[0]] = number
         }
-        guard let rounds = numbers["n"], let blockSize = numbers["r"], let parallelism = numbers["p"] else { return nil }
+        guard let rounds = numbers["n"], let blockSize = numbers["r"], let parallelism = numbers["p"] else {
+            return nil
+        }
         self.init(
             cost: .init(rounds: rounds, blockSize: blockSize, parallelism: parallelism), salt: salt, key: key)
     }
