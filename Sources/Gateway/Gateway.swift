@@ -61,7 +61,7 @@ extension Router where Context == GatewayContext {
         let paths = Dictionary(grouping: self.routes, by: \.path.description)
         for (path, routes) in paths.sorted(by: { $0.key < $1.key }) {
             var allowed = Set(routes.map(\.method))
-            if allowed.contains(.get) { allowed.insert(.head) }
+            if allowed.contains(.get), !EventController.pathsWithoutHead.contains(path) { allowed.insert(.head) }
             var problem = Problem(.methodNotAllowed)
             problem.allow = allowed.map(\.rawValue).sorted()
             for method in methods where !allowed.contains(method) {

@@ -10,6 +10,11 @@ import WebSocketWire
 struct EventController {
     let gateway: Gateway
 
+    /// A HEAD would open a stream that nobody reads.
+    static let pathsWithoutHead: Set = [
+        "/v1/events/stream", "/v1/rooms/{room}/events/stream", "/v1/calls/{call}/events/stream", "/v1/ws",
+    ]
+
     func addRoutes(open: RouterGroup<GatewayContext>, signedIn: RouterGroup<GatewayContext>) {
         signedIn.get("/v1/events") { try await self.poll($0, $1, scope: .user) }
         signedIn.get("/v1/rooms/:room/events") { request, context in
@@ -27,14 +32,6 @@ struct EventController {
             try await self.stream(request, context, scope: .call(try context.identifier("call")))
         }
         open.get("/v1/ws") { try await self.webSocket($0, $1) }
-        for path in ["/v1/events/stream", "/v1/rooms/:room/events/stream", "/v1/calls/:call/events/stream", "/v1/ws"] {
-            // A HEAD would open a stream that nobody reads.
-            open.on(RouterPath(path), method: .head) { _, _ -> Response in
-                var problem = Problem(.methodNotAllowed)
-                problem.allow = ["GET"]
-                throw problem
-            }
-        }
     }
 
     // MARK: Long-poll
