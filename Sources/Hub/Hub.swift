@@ -116,7 +116,8 @@ package final class Hub: Service {
 
     private func publish(_ changes: CommittedChanges) {
         let events = changes.events.map { LoggedEvent($0, epoch: self.epoch) }
-        let batch = CommittedBatch(events: events, rewritten: changes.rewritten.map { (seq: $0.key, data: $0.value) })
+        let batch = CommittedBatch(
+            events: events, rewritten: changes.rewritten.map { (seq: $0.key, data: $0.value) }, tail: changes.tail)
         for loop in self.loops { loop.post(batch) }
     }
 

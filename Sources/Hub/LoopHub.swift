@@ -56,7 +56,10 @@ final class LoopHub {
         self.subscribers[subscriber.id] = subscriber
         for audience in subscriber.audiences { self.table[audience, default: []].append(subscriber) }
         self.begin(subscriber, admission)
-        if subscriber.scopeRoom.map({ subscriber.visibility.rooms[$0] == nil && snapshot.rooms[$0] != nil }) == true {
+        let hasLostRoom = subscriber.scopeRoom.map {
+            subscriber.visibility.rooms[$0] == nil && snapshot.rooms[$0] != nil
+        }
+        if hasLostRoom == true || self.wasRevoked(subscriber) {
             self.end(subscriber, .revoked)
             return true
         }
@@ -104,6 +107,14 @@ final class LoopHub {
         return true
     }
 
+    /// Whether the reader's session ended between its snapshot and the loop's position, which memory reaches back to.
+    private func wasRevoked(_ subscriber: Subscriber) -> Bool {
+        self.recent.events(behind: subscriber.snapshotSeq).contains { logged in
+            logged.event.type == .sessionRevoked
+                && SessionRevocation(logged.event)?.session == subscriber.subscription.device.session
+        }
+    }
+
     // MARK: A tick
 
     /// Processes what was committed, in order, and writes it: one write and one flush a reader.
@@ -111,6 +122,8 @@ final class LoopHub {
         let before = self.position
         for batch in batches {
             for logged in batch.events { self.process(logged) }
+            // An event that its own commit deleted again is in the tail, and nowhere else.
+            self.position = max(self.position, batch.tail)
             for (seq, data) in batch.rewritten { self.recent.rewrite(seq, data: data, epoch: self.epoch) }
         }
         self.flush(positionBefore: before)
@@ -126,7 +139,7 @@ final class LoopHub {
         let change = MembershipChange(event)
         if let change, let joinedSeq = change.joinedSeq { self.join(change, at: joinedSeq) }
         self.mark(logged)
-        if let change, change.joinedSeq == nil { self.leave(change) }
+        if let change, change.joinedSeq == nil { self.leave(change, at: event.seq) }
         if event.type == .sessionRevoked, let session = SessionRevocation(event)?.session {
             self.ending += self.subscribers.values.filter { $0.subscription.device.session == session }
                 .map { ($0, .revoked) }
@@ -144,6 +157,8 @@ final class LoopHub {
             for subscriber in readers
             where subscriber.state == .live && subscriber.lastMarkedSeq < event.seq && subscriber.position < event.seq
                 && subscriber.profile.passes(event)
+                // The table knows memberships of the reader's snapshot, which may be ahead of this event.
+                && (event.seq > subscriber.snapshotSeq || subscriber.visibility.sees(event))
             {
                 subscriber.lastMarkedSeq = event.seq
                 if subscriber.marks.isEmpty { self.touched.append(subscriber) }
@@ -155,7 +170,8 @@ final class LoopHub {
     }
 
     private func join(_ change: MembershipChange, at seq: Int64) {
-        for subscriber in self.table[.user(change.user)] ?? [] {
+        // What a reader's snapshot had seen is in its visibility.
+        for subscriber in self.table[.user(change.user)] ?? [] where subscriber.snapshotSeq < seq {
             let isNew = subscriber.visibility.rooms.updateValue(seq, forKey: change.room) == nil
             if isNew, subscriber.follows(change.room) {
                 self.table[.room(change.room), default: []].append(subscriber)
@@ -163,9 +179,9 @@ final class LoopHub {
         }
     }
 
-    private func leave(_ change: MembershipChange) {
+    private func leave(_ change: MembershipChange, at seq: Int64) {
         for subscriber in self.table[.user(change.user)] ?? []
-        where subscriber.visibility.rooms.removeValue(forKey: change.room) != nil {
+        where subscriber.snapshotSeq < seq && subscriber.visibility.rooms.removeValue(forKey: change.room) != nil {
             self.removeFromTable(subscriber, .room(change.room))
             if subscriber.scopeRoom == change.room { self.ending.append((subscriber, .revoked)) }
         }
@@ -239,6 +255,8 @@ struct CommittedBatch: Sendable {
     let events: [LoggedEvent]
     /// The new data of events that were redacted; `nil` for those that were deleted.
     let rewritten: [(seq: Int64, data: String?)]
+    /// The log's newest seq after it.
+    let tail: Int64
 }
 
 /// Buffers of one tick by what is in them, so that equal readers share one.

@@ -68,11 +68,9 @@ final class Subscriber {
         return audiences
     }
 
-    /// Whether events for this room can pass scope and filter at all.
-    func follows(_ room: RoomID) -> Bool {
-        if let rooms = self.subscription.filter.rooms, !rooms.contains(room) { return false }
-        return self.scopeRoom.map { $0 == room } ?? true
-    }
+    /// Whether events for this room can be of the scope at all. A room filter does not narrow this: presence is for many
+    /// rooms, and may be visible by another one than the one that lets it through, here as in the database.
+    func follows(_ room: RoomID) -> Bool { self.scopeRoom.map { $0 == room } ?? true }
 }
 
 /// Scope and filter, shared by all readers that have the same: what passes is decided once for each event.

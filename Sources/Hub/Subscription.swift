@@ -64,7 +64,10 @@ extension StoreReader {
     ///
     /// - throws: ``Problem`` `not-found` or `not-a-member` for a room or call that the user may not follow.
     package func admit(_ subscription: Subscription, from start: StartPosition) throws -> Admission {
-        guard let user = try self.user(subscription.user) else { throw Problem(.unauthorized) }
+        // Whoever signed in a moment ago may have been revoked by a commit that the hub has passed already.
+        guard let user = try self.user(subscription.user),
+            try self.session(subscription.device.session)?.revokedAt == nil
+        else { throw Problem(.unauthorized) }
         var scopeRoom: RoomID?
         switch subscription.scope {
         case .user: break
