@@ -9,7 +9,7 @@ var settings: [SwiftSetting] = [
 ]
 // `make check`; not always, so that a later compiler's new warnings do not keep anybody from building.
 if Context.environment["COMBLANG_WARNINGS_AS_ERRORS"] != nil { settings.append(.treatAllWarnings(as: .error)) }
-// The optimizer of Swift 6.3.1 crashes on `#expect` around closures, or makes one call another; and tests compile faster.
+// The optimizer of Swift 6.3.1 crashes on `#expect` around closures, or makes one call another; tests also compile faster.
 let testSettings = settings + [.unsafeFlags(["-Onone"])]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
@@ -56,7 +56,8 @@ let package = Package(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),
         .target(name: "Core", swiftSettings: settings),
-        .target(name: "Hub",
+        .target(
+            name: "Hub",
             dependencies: [
                 "Core", nioCore, logging, serviceLifecycle,
                 .product(name: "DequeModule", package: "swift-collections"),
@@ -74,7 +75,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, httpTypes, nioCore, nioFoundationCompat, nioPosix,
+                "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, httpTypes, nioCore, nioFoundationCompat,
+                nioPosix,
                 nioHTTP1, nioWebSocket, crypto, cryptoExtras, jwtKit, logging, serviceLifecycle,
                 .product(name: "Yams", package: "Yams"),
             ],

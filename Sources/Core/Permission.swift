@@ -31,7 +31,8 @@ extension Permission {
     private static let owner = Self.moderator.union([.archiveRoom, .changeRole, .makeOwner])
     /// Admins keep order; they do not read chat (that is `GET /v1/admin/messages`, audited).
     private static let admin: Set<Permission> = [
-        .readRoom, .listMembers, .joinRoom, .changeRoom, .archiveRoom, .removeMember, .changeRole, .makeOwner, .readCalls,
+        .readRoom, .listMembers, .joinRoom, .changeRoom, .archiveRoom, .removeMember, .changeRole, .makeOwner,
+        .readCalls,
         .endAnyCall,
     ]
 

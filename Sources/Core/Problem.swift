@@ -101,23 +101,29 @@ package struct Problem: Error, Hashable, Sendable {
             case .unauthorized:
                 "The access token, API key, ticket or leave token is missing, malformed, expired or revoked. Refresh the token (POST /v1/tokens with grant refresh) or sign in again."
             case .forbidden: "You are known, but your role does not allow this. Ask an owner, moderator or admin."
-            case .notAMember: "Only members may do this in a public room. Join it first: PUT /v1/rooms/{room}/members/me."
+            case .notAMember:
+                "Only members may do this in a public room. Join it first: PUT /v1/rooms/{room}/members/me."
             case .notFound:
                 "The thing does not exist, or it belongs to a private room that you are not in; the two look the same on purpose."
             case .methodNotAllowed: "The Allow header lists what the resource supports."
             case .nameTaken: "Usernames and room names are unique. Choose another one."
-            case .lastOwner: "The last owner cannot leave or step down. Make another member owner first, or archive the room."
-            case .roomArchived: "An archived room can be read but not written to. An owner can take it out of the archive: PATCH {\"archived\": false}."
+            case .lastOwner:
+                "The last owner cannot leave or step down. Make another member owner first, or archive the room."
+            case .roomArchived:
+                "An archived room can be read but not written to. An owner can take it out of the archive: PATCH {\"archived\": false}."
             case .notJoined:
                 "Signals pass only between participants who have joined. Join first, and wait for the other side's call.participant event."
             case .joinedElsewhere: "Send takeover: true to move the call to this device."
             case .callEnded: "The call is over; its record remains. Start another one."
             case .callFull: "The call has as many joined participants as this server allows."
-            case .illegalMove: "The call is in a state in which this makes no sense. The body shows the call as it is now."
+            case .illegalMove:
+                "The call is in a state in which this makes no sense. The body shows the call as it is now."
             case .glare:
                 "Both sides made an offer. The polite side (the smaller user id) rolls its own back and answers the offer named in the body."
-            case .staleOffer: "The offer was superseded, rejected, answered or made to an earlier leg. Answer the newest offer you received."
-            case .candidateQueueFull: "Too many candidates wait or were sent in this ICE generation. The batch was not taken."
+            case .staleOffer:
+                "The offer was superseded, rejected, answered or made to an earlier leg. Answer the newest offer you received."
+            case .candidateQueueFull:
+                "Too many candidates wait or were sent in this ICE generation. The batch was not taken."
             case .limitReached: "A bound of docs/limits.md would be passed."
             case .cursorExpired:
                 "Events older than the retention are gone, or the log was restored from a backup. Reload snapshots (rooms, messages, calls), then follow from the cursor in the body."
@@ -128,8 +134,10 @@ package struct Problem: Error, Hashable, Sendable {
                 "Connect with a WebSocket client of version 13. Where a proxy takes the Upgrade header away, use SSE or long-poll: the same events, the same cursor."
             case .idempotencyKeyReused: "A key belongs to one request body. Use a new key for a new request."
             case .tooManyStreams: "A device may have 8 open streams, a user 32. Close one, or share one among tabs."
-            case .internalError: "A defect or a full disk. The request had no effect; the log has details under the request id."
-            case .unavailable: "The server is starting, draining or its disk refuses writes. Retry after the time in Retry-After."
+            case .internalError:
+                "A defect or a full disk. The request had no effect; the log has details under the request id."
+            case .unavailable:
+                "The server is starting, draining or its disk refuses writes. Retry after the time in Retry-After."
             }
         }
     }

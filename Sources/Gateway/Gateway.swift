@@ -16,7 +16,8 @@ package struct Gateway: Sendable {
     package let logger: Logger
 
     package init(
-        store: any EventStore, hub: Hub, authenticator: Authenticator, signIn: SignIn, time: any TimeSource, ids: IDSource,
+        store: any EventStore, hub: Hub, authenticator: Authenticator, signIn: SignIn, time: any TimeSource,
+        ids: IDSource,
         settings: GatewaySettings, readiness: Readiness, logger: Logger
     ) {
         self.store = store

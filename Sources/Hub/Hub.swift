@@ -81,7 +81,8 @@ package final class Hub: Service {
     ///
     /// - throws: the store's error.
     package static func following(
-        _ store: any EventStore, on group: any EventLoopGroup, settings: HubSettings, time: any TimeSource, logger: Logger
+        _ store: any EventStore, on group: any EventLoopGroup, settings: HubSettings, time: any TimeSource,
+        logger: Logger
     ) async throws -> Hub {
         let inbox = Inbox()
         let bounds = try await store.follow { inbox.receive($0) }
@@ -90,7 +91,8 @@ package final class Hub: Service {
             loops.append(
                 try await eventLoop.submit {
                     let hub = LoopHub(
-                        index: index, eventLoop: eventLoop, bounds: bounds, settings: settings, store: store, time: time,
+                        index: index, eventLoop: eventLoop, bounds: bounds, settings: settings, store: store,
+                        time: time,
                         logger: logger)
                     return Loop(eventLoop: eventLoop, hub: NIOLoopBound(hub, eventLoop: eventLoop))
                 }.get())
@@ -166,7 +168,9 @@ package final class Hub: Service {
         let subscriber = Subscriber(
             id: reservation.id, admission: admission, profile: hub.profile(for: admission.subscription),
             delivery: .stream(wire, sink), rotatesAt: self.time.now.advanced(by: lifetime))
-        return hub.add(subscriber, admission)
+        guard hub.add(subscriber, admission) else { return false }
+        if self.registry.isReplaced(reservation.id) { hub.end(subscriber, .replaced) }
+        return true
     }
 
     /// The stream's connection is gone.
@@ -184,7 +188,8 @@ package final class Hub: Service {
     /// - parameter cursor: where the client resumes; it loses nothing by being refused.
     package func refusal(_ reason: StreamEndReason, cursor: Cursor, wire: Wire) -> ByteBuffer {
         let base = reason == .limit ? self.settings.retryAfterLimit : self.settings.retryAfter
-        return ControlEvent.end(reason, cursor: cursor, retryAfter: base.jittered(by: 0.5)).bytes(for: wire, at: self.time.now)
+        return ControlEvent.end(reason, cursor: cursor, retryAfter: base.jittered(by: 0.5)).bytes(
+            for: wire, at: self.time.now)
     }
 
     // MARK: Polls
@@ -219,7 +224,9 @@ package final class Hub: Service {
     /// Ends a poll's wait whose client is gone.
     package func cancelWait(_ reservation: Registry.Reservation, on eventLoop: any EventLoop) {
         eventLoop.execute {
-            guard let hub = self.loopHub(of: eventLoop), let subscriber = hub.subscribers[reservation.id] else { return }
+            guard let hub = self.loopHub(of: eventLoop), let subscriber = hub.subscribers[reservation.id] else {
+                return
+            }
             hub.end(subscriber, .drain)
         }
     }
@@ -229,8 +236,8 @@ package final class Hub: Service {
     /// Keeps the seconds until the graceful shutdown, then ends all streams.
     package func run() async throws {
         let tasks = self.loops.map { loop in
-            loop.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { [time] _ in
-                loop.hub.value.secondPassed(time.now.milliseconds / 1000)
+            loop.eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in
+                loop.hub.value.secondPassed()
             }
         }
         try? await gracefulShutdown()

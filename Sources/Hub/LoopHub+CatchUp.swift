@@ -24,7 +24,9 @@ extension LoopHub {
             var frames = ByteBufferAllocator().buffer(capacity: 4096)
             for logged in self.recent.events(behind: subscriber.position) {
                 subscriber.position = logged.event.seq
-                guard subscriber.visibility.sees(logged.event), subscriber.profile.passes(logged.event) else { continue }
+                guard subscriber.visibility.sees(logged.event), subscriber.profile.passes(logged.event) else {
+                    continue
+                }
                 frames.writeImmutableBuffer(logged.frame(for: wire))
                 if frames.readableBytes >= self.settings.catchUpBytesMax { break }
             }

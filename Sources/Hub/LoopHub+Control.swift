@@ -89,8 +89,10 @@ extension LoopHub {
     /// Once a second: deadlines, stalled readers, and the heartbeats of one part of the readers.
     ///
     /// Heartbeats are spread over the seconds of their interval, so that 10 000 idle streams are no burst.
-    func secondPassed(_ second: Int64) {
+    func secondPassed() {
         let now = self.time.now
+        // Counted, not read from a clock: a timer that comes late must not pass over anybody's turn.
+        self.seconds += 1
         let parts = max(1, self.settings.heartbeatEvery.components.seconds)
         var heartbeats = [ByteBuffer?](repeating: nil, count: Wire.slotCount * 2)
         for subscriber in Array(self.subscribers.values) {
@@ -100,7 +102,7 @@ extension LoopHub {
                 self.end(subscriber, .rotate)
             } else if self.isStalled(subscriber, now: now) {
                 self.end(subscriber, .slow)
-            } else if Int64(subscriber.id) % parts == second % parts {
+            } else if Int64(subscriber.id) % parts == self.seconds % parts {
                 self.writeHeartbeat(to: subscriber, from: &heartbeats, at: now)
             }
         }

@@ -22,6 +22,9 @@ final class LoopHub {
     private var table: [Audience: [Subscriber]] = [:]
     private var profiles: [Profile.Key: Profile] = [:]
 
+    /// Turns of the once-a-second timer.
+    var seconds: Int64 = 0
+
     // The current tick.
     private var tickEvents: [LoggedEvent] = []
     private var touched: [Subscriber] = []
@@ -101,7 +104,9 @@ final class LoopHub {
         guard subscriber.snapshotSeq < self.position else { return true }
         guard self.recent.reaches(behind: subscriber.snapshotSeq) else { return false }
         for logged in self.recent.events(behind: subscriber.snapshotSeq) {
-            guard let change = MembershipChange(logged.event), change.user == subscriber.subscription.user else { continue }
+            guard let change = MembershipChange(logged.event), change.user == subscriber.subscription.user else {
+                continue
+            }
             subscriber.visibility.rooms[change.room] = change.joinedSeq
         }
         return true
@@ -195,7 +200,9 @@ final class LoopHub {
             switch subscriber.delivery {
             case .stream(let wire, let sink):
                 if sink.isWritable {
-                    sink.write(cache.buffer(marks: subscriber.marks, wire: wire, isChunked: sink.isChunked, of: self.tickEvents))
+                    sink.write(
+                        cache.buffer(
+                            marks: subscriber.marks, wire: wire, isChunked: sink.isChunked, of: self.tickEvents))
                 } else {
                     subscriber.position = max(before, subscriber.position)
                     subscriber.state = .behind
@@ -219,7 +226,9 @@ final class LoopHub {
                 case .poll(let waiter):
                     self.complete(
                         waiter, of: subscriber,
-                        .events([], ephemeral: [logged], cursor: self.cursor(max(self.position, subscriber.position)), more: false))
+                        .events(
+                            [], ephemeral: [logged], cursor: self.cursor(max(self.position, subscriber.position)),
+                            more: false))
                 }
             }
         }
@@ -274,7 +283,8 @@ private struct TickCache {
         let key = Key(marks: marks, slot: wire.slot, isChunked: isChunked)
         // Readers of one room mostly stand side by side.
         if let last, last.key == key { return last.buffer }
-        let buffer = self.buffers[key] ?? Self.join(marks.map { events[Int($0)].frame(for: wire) }, isChunked: isChunked)
+        let buffer =
+            self.buffers[key] ?? Self.join(marks.map { events[Int($0)].frame(for: wire) }, isChunked: isChunked)
         self.buffers[key] = buffer
         self.last = (key, buffer)
         return buffer

@@ -42,7 +42,9 @@ struct RecentTail {
 
     /// Follows the log's redactions: the old encodings go with the old object. `nil` deletes.
     mutating func rewrite(_ seq: Int64, data: String?, epoch: String) {
-        guard let index = self.events(behind: seq - 1).indices.first, self.events[index].event.seq == seq else { return }
+        guard let index = self.events(behind: seq - 1).indices.first, self.events[index].event.seq == seq else {
+            return
+        }
         self.weight -= self.events[index].weight
         if let data {
             var event = self.events[index].event

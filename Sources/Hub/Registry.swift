@@ -7,6 +7,8 @@ package final class Registry: Sendable {
     struct Entry: Sendable {
         let subscription: Subscription
         let loop: Int
+        /// A newer stream of the same ticket was opened, perhaps before this one began.
+        var isReplaced = false
     }
 
     private struct State {
@@ -46,7 +48,9 @@ package final class Registry: Sendable {
     ///
     /// - returns: the place, and the older stream of the same ticket that must end.
     /// - throws: ``Problem`` `too-many-streams`.
-    func reserve(_ subscription: Subscription, loop: Int) throws(Problem) -> (Reservation, replaced: (id: Int, loop: Int)?) {
+    func reserve(
+        _ subscription: Subscription, loop: Int
+    ) throws(Problem) -> (Reservation, replaced: (id: Int, loop: Int)?) {
         let reserved: (id: Int, replaced: (id: Int, loop: Int)?)? = self.state.withLock { state in
             let older = subscription.ticket.flatMap { state.byTicket[$0] }
             let isPoll = subscription.transport == .poll
@@ -64,11 +68,15 @@ package final class Registry: Sendable {
             state.byUser[subscription.user, default: []].insert(id)
             state.lastSeen[subscription.user] = nil
             if let ticket = subscription.ticket { state.byTicket[ticket] = id }
+            if let older { state.entries[older]?.isReplaced = true }
             return (id, older.flatMap { older in state.entries[older].map { (older, $0.loop) } })
         }
         guard let reserved else { throw Problem(.tooManyStreams) }
         return (Reservation(id: reserved.id, registry: self), reserved.replaced)
     }
+
+    /// Whether a newer stream of the same ticket has taken this one's place.
+    func isReplaced(_ id: Int) -> Bool { self.state.withLock { $0.entries[id]?.isReplaced ?? false } }
 
     private func remove(_ id: Int) {
         let now = self.time.now

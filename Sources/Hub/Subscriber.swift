@@ -68,8 +68,8 @@ final class Subscriber {
         return audiences
     }
 
-    /// Whether events for this room can be of the scope at all. A room filter does not narrow this: presence is for many
-    /// rooms, and may be visible by another one than the one that lets it through, here as in the database.
+    /// Whether events for this room can be of the scope at all. A room filter does not narrow this: presence is for
+    /// many rooms, and may be visible by another one than the one that lets it through, here as in the database.
     func follows(_ room: RoomID) -> Bool { self.scopeRoom.map { $0 == room } ?? true }
 }
 

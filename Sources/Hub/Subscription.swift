@@ -38,7 +38,8 @@ package struct Admission: Sendable {
     /// The same, with reading to begin at the snapshot's tail: what lies before was read already.
     package func advancedToTail() -> Admission {
         Admission(
-            subscription: self.subscription, visibility: self.visibility, bounds: self.bounds, scopeRoom: self.scopeRoom,
+            subscription: self.subscription, visibility: self.visibility, bounds: self.bounds,
+            scopeRoom: self.scopeRoom,
             start: .resumed(after: self.bounds.tail))
     }
 

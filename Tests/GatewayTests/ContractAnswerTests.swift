@@ -259,9 +259,9 @@ private struct ContractScenario {
         }
         let page = try await self.send("listMessages", token: siti, query: "limit=1")
         #expect(page.headers["link"] != nil)
-        var self_ = self.place
-        self_.user = "me"
-        #expect(try await self.send("updateUser", token: siti, at: self_).status == 200)
+        var ownPlace = self.place
+        ownPlace.user = "me"
+        #expect(try await self.send("updateUser", token: siti, at: ownPlace).status == 200)
         try await self.call()
         #expect(try await self.send("deleteMessage", token: siti).status == 204)
         // Every event that all this caused, by the wire that shows it as one answer.
@@ -276,7 +276,7 @@ private struct ContractScenario {
             let answer = try await self.recorder.send(method, path, token: siti)
             #expect(200..<300 ~= answer.status, "\(path): \(answer.text)")
         }
-        #expect(try await self.send("deleteUser", token: siti, at: self_).status == 204)
+        #expect(try await self.send("deleteUser", token: siti, at: ownPlace).status == 204)
     }
 
     /// Siti rings Budi; they exchange what a call needs and hang up.

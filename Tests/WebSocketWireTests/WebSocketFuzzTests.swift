@@ -7,7 +7,7 @@ import WebSocketWire
 /// Random bytes and random times against the whole pipeline.
 struct WebSocketFuzzTests {
     /// Valid frames, broken frames and noise in random pieces, with closes, clocks and full sockets in between: nothing
-    /// crashes, what is sent is well-formed, at most one Close frame goes out with nothing behind it, one ending is told.
+    /// crashes, what is sent is well-formed, at most one Close frame goes out with nothing behind it, one ending told.
     @Test(arguments: 0..<300 as Range<UInt64>)
     func whateverComesTheServerStaysWellFormed(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)

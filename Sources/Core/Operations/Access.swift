@@ -62,7 +62,9 @@ extension StoreReader {
 
 extension StoreWriter {
     /// As ``StoreReader/access(_:as:to:)``, and the room must not be archived.
-    package func writableAccess(_ reference: RoomReference, as user: User, to permission: Permission) throws -> RoomAccess {
+    package func writableAccess(
+        _ reference: RoomReference, as user: User, to permission: Permission
+    ) throws -> RoomAccess {
         let access = try self.access(reference, as: user, to: permission)
         guard !access.room.isArchived else { throw Problem(.roomArchived) }
         return access

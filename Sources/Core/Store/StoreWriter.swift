@@ -62,5 +62,6 @@ package protocol StoreWriter: StoreReader {
 
     func insert(_ answer: IdempotentAnswer, user: UserID, method: String, path: String, key: String) throws
     /// Deletes idempotent answers, tickets and refresh tokens made before the given times; at most `limit` of each.
-    func deleteExpired(answersBefore: Timestamp, ticketsBefore: Timestamp, sessionsUnusedBefore: Timestamp, limit: Int) throws
+    func deleteExpired(
+        answersBefore: Timestamp, ticketsBefore: Timestamp, sessionsUnusedBefore: Timestamp, limit: Int) throws
 }

@@ -51,7 +51,9 @@ package struct LogBounds: Hashable, Sendable {
     }
 
     package func resume(from cursor: Cursor) -> Resume {
-        guard cursor.epoch == self.epoch, cursor.seq >= self.trimmedThrough, cursor.seq <= self.tail else { return .gap }
+        guard cursor.epoch == self.epoch, cursor.seq >= self.trimmedThrough, cursor.seq <= self.tail else {
+            return .gap
+        }
         return .resumed(after: cursor.seq)
     }
 }

@@ -30,7 +30,8 @@ extension Identifier {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
         guard let identifier = Self(text) else {
-            throw DecodingError.dataCorruptedError(in: container, debugDescription: "is not a \(Self.prefix)… identifier")
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "is not a \(Self.prefix)… identifier")
         }
         self = identifier
     }
@@ -124,7 +125,9 @@ package struct DeviceID: Hashable, Comparable, Codable, Sendable, CustomStringCo
 
     package var description: String { self.text }
     package static func < (left: Self, right: Self) -> Bool { left.text < right.text }
-    package init(from decoder: any Decoder) throws { self.text = try decoder.singleValueContainer().decode(String.self) }
+    package init(from decoder: any Decoder) throws {
+        self.text = try decoder.singleValueContainer().decode(String.self)
+    }
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         try container.encode(self.text)

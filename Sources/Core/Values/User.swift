@@ -73,7 +73,8 @@ package struct User: Hashable, Sendable {
 
     /// `#rrggbb`, either case.
     package static func isValid(color: String) -> Bool {
-        color.utf8.count == 7 && color.first == "#" && color.dropFirst().utf8.allSatisfy { Character(UnicodeScalar($0)).isHexDigit }
+        color.utf8.count == 7 && color.first == "#"
+            && color.dropFirst().utf8.allSatisfy { Character(UnicodeScalar($0)).isHexDigit }
     }
 }
 

@@ -36,7 +36,8 @@ struct EventController {
 
     // MARK: Long-poll
 
-    private func poll(_ request: Request, _ context: GatewayContext, scope: EventRequest.Scope) async throws -> Response {
+    private func poll(_ request: Request, _ context: GatewayContext, scope: EventRequest.Scope) async throws -> Response
+    {
         let identity = try context.requireIdentity()
         let query = try Query(request)
         let limit = try query.integer("limit", in: 1...Limits.pollEventsMax, default: Limits.pollEventsDefault)
@@ -131,7 +132,9 @@ struct EventController {
 
     // MARK: Streams
 
-    private func stream(_ request: Request, _ context: GatewayContext, scope: EventRequest.Scope) async throws -> Response {
+    private func stream(
+        _ request: Request, _ context: GatewayContext, scope: EventRequest.Scope
+    ) async throws -> Response {
         let query = try Query(request)
         let wire = try Self.wire(request, query)
         let isPadded = try query.flag("pad")

@@ -56,7 +56,8 @@ extension JSONValue {
     fileprivate init(_ node: Node) {
         switch node {
         case .mapping(let mapping):
-            self = .object(Dictionary(mapping.map { ($0.key.string ?? "", JSONValue($0.value)) }, uniquingKeysWith: { $1 }))
+            self = .object(
+                Dictionary(mapping.map { ($0.key.string ?? "", JSONValue($0.value)) }, uniquingKeysWith: { $1 }))
         case .sequence(let sequence): self = .array(sequence.map(JSONValue.init))
         case .scalar(let scalar) where scalar.style == .plain:
             if let value = node.bool {

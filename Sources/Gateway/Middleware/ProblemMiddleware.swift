@@ -20,7 +20,8 @@ struct ProblemMiddleware: RouterMiddleware {
         do {
             response = try await next(request, context)
         } catch {
-            response = try Self.problem(for: error, request: request, context: context).response(instance: context.requestID)
+            response = try Self.problem(for: error, request: request, context: context).response(
+                instance: context.requestID)
         }
         response.headers[.requestID] = context.requestID
         if request.headers[.upgrade] != nil, response.status != .switchingProtocols {
@@ -36,7 +37,8 @@ struct ProblemMiddleware: RouterMiddleware {
         case let problem as Problem:
             return problem
         case let error as any UnavailabilityError:
-            context.logger.error("store refused", metadata: ["request.id": "\(context.requestID)", "error": "\(error)"])
+            context.logger.error(
+                "store refused", metadata: ["request.id": "\(context.requestID)", "error": "\(error)"])
             return Problem(.unavailable)
         case let error as any HTTPResponseError:
             return Problem(status: error.status)
@@ -44,7 +46,8 @@ struct ProblemMiddleware: RouterMiddleware {
             throw error
         default:
             context.logger.error(
-                "request failed", metadata: ["request.id": "\(context.requestID)", "error": "\(String(reflecting: error))"])
+                "request failed",
+                metadata: ["request.id": "\(context.requestID)", "error": "\(String(reflecting: error))"])
             return Problem(.internalError)
         }
     }
@@ -93,6 +96,7 @@ extension Problem {
         }
         let data = try JSON.encode(self.body(instance: instance))
         return Response(
-            status: .init(code: self.kind.status), headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(data: data)))
+            status: .init(code: self.kind.status), headers: headers,
+            body: ResponseBody(byteBuffer: ByteBuffer(data: data)))
     }
 }

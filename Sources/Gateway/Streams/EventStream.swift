@@ -79,9 +79,12 @@ struct EventStream: Sendable {
             body: ResponseBody { _ in
                 await self.run(finished: finished) { _ in
                     handler.value.0.start()
+                    // An early frame may have ended it already; nothing is written behind a Close frame.
+                    guard handler.value.0.isOpen else { throw ChannelError.ioOnClosedChannel }
                     return handler.value.1
                 }
-                try? await loop.submit { handler.value.0.close(WebSocketClose(.goingAway, "the stream has ended")) }.get()
+                try? await loop.submit { handler.value.0.close(WebSocketClose(.goingAway, "the stream has ended")) }
+                    .get()
                 // The closing handshake belongs to the handler; the HTTP side never speaks on this connection again.
                 try? await self.channel.closeFuture.get()
             })

@@ -1,7 +1,7 @@
 import Core
 import Foundation
-import Hub
 import HTTPTypes
+import Hub
 
 /// What a long-poll answers: `{"events": […], "cursor": "…", "more": false, "ephemeral": […]}`.
 struct PollAnswer {
