@@ -9,13 +9,14 @@ var settings: [SwiftSetting] = [
 ]
 // `make check`; not always, so that a later compiler's new warnings do not keep anybody from building.
 if Context.environment["COMBLANG_WARNINGS_AS_ERRORS"] != nil { settings.append(.treatAllWarnings(as: .error)) }
-// The optimizer of Swift 6.3.1 crashes on `#expect` around closures, or makes one call another; tests also compile faster.
+// The optimizer of Swift 6.3.1 crashes on `#expect` around closures, or makes one call another; this is faster, too.
 let testSettings = settings + [.unsafeFlags(["-Onone"])]
 
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioFoundationCompat = Target.Dependency.product(name: "NIOFoundationCompat", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
@@ -36,6 +37,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
@@ -75,9 +77,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, httpTypes, nioCore, nioFoundationCompat,
-                nioPosix,
-                nioHTTP1, nioWebSocket, crypto, cryptoExtras, jwtKit, logging, serviceLifecycle,
+                "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, httpTypes, nioHTTPTypes, nioCore,
+                nioFoundationCompat, nioPosix, nioHTTP1, nioWebSocket, crypto, cryptoExtras, jwtKit, logging, serviceLifecycle,
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
