@@ -78,7 +78,8 @@ let package = Package(
             name: "Gateway",
             dependencies: [
                 "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, httpTypes, nioHTTPTypes, nioCore,
-                nioFoundationCompat, nioPosix, nioHTTP1, nioWebSocket, crypto, cryptoExtras, jwtKit, logging, serviceLifecycle,
+                nioFoundationCompat, nioPosix, nioHTTP1, nioWebSocket, crypto, cryptoExtras, jwtKit, logging,
+                serviceLifecycle,
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),

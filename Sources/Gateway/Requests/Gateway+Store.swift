@@ -17,7 +17,7 @@ extension Gateway {
         let acting = self.acting(as: identity)
         let idempotency = creating ? try IdempotencyKey(request, body: body, user: identity.user.id) : nil
         let answer = try await self.store.write { store in
-            if let kept = try idempotency?.keptAnswer(in: store) { return kept }
+            if let kept = try idempotency?.keptAnswer(in: store, at: acting.now) { return kept }
             var answer = try operation(store, acting)
             if let seq = store.lastAppendedSeq {
                 answer.cursor = Cursor(epoch: try store.logBounds().epoch, seq: seq)
@@ -71,9 +71,10 @@ private struct IdempotencyKey: Sendable {
         self.bodyHash = (body ?? BodyBytes(data: Data())).hash
     }
 
-    func keptAnswer(in store: any StoreWriter) throws -> Answer? {
+    func keptAnswer(in store: any StoreWriter, at now: Timestamp) throws -> Answer? {
         guard
-            let kept = try store.idempotentAnswer(user: self.user, method: self.method, path: self.path, key: self.key)
+            let kept = try store.idempotentAnswer(user: self.user, method: self.method, path: self.path, key: self.key),
+            now.duration(since: kept.createdAt) < Limits.idempotencyKept
         else { return nil }
         guard kept.bodyHash == self.bodyHash else { throw Problem(.idempotencyKeyReused) }
         var answer = Answer(status: .init(code: kept.status), body: kept.body.isEmpty ? nil : Data(kept.body.utf8))
