@@ -1,14 +1,16 @@
 """`comblang load-test`: finds nothing wrong with a server that is right, and each fault of one that is not."""
 
+import contextlib
 import json
 import queue
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from lib.server import comblang
+from lib.server import comblang, wait_until
 
 SMALL = ("--subscribers", "20", "--messages", "200", "--warm-up", "5", "--window", "4", "--json")
 
@@ -18,6 +20,12 @@ def load_test(url: str, *arguments: str) -> tuple[int, dict]:
     result = comblang("load-test", "--url", url, *SMALL, *arguments, timeout=120)
     assert result.stdout, result.stderr
     return result.returncode, json.loads(result.stdout)
+
+
+def query(server, sql: str) -> int:
+    """One number from the server's database, beside the server."""
+    with contextlib.closing(sqlite3.connect(f"file:{server.data}/comblang.sqlite?mode=ro", uri=True)) as database:
+        return database.execute(sql).fetchone()[0]
 
 
 @pytest.mark.parametrize("wire", ["sse", "ndjson", "websocket", "long-poll"])
@@ -50,9 +58,17 @@ def test_requests_alone_are_measured(server):
 
 def test_the_guests_are_gone_afterwards(server):
     load_test(server.url)
-    with sqlite3.connect(f"file:{server.data}/comblang.sqlite?mode=ro", uri=True) as database:
-        left = database.execute("SELECT count(*) FROM user WHERE username LIKE 'load-%'").fetchone()
-    assert left == (0,)
+    assert query(server, "SELECT count(*) FROM user WHERE username LIKE 'load-%'") == 0
+
+
+def test_a_server_that_dies_is_told_apart_from_one_that_is_done(server):
+    with ThreadPoolExecutor() as threads:
+        running = threads.submit(load_test, server.url, "--rate", "20", "--patience", "2")
+        # Past the warm-up; 200 messages at that rate take 10 s.
+        wait_until(lambda: query(server, "SELECT count(*) FROM message") > 20, "messages are posted", 30)
+        server.kill()
+        code, figures = running.result()
+    assert (code, figures["complete"]) == (2, False), figures
 
 
 @pytest.mark.parametrize(("fault", "code", "counted"), [

@@ -96,7 +96,8 @@ static void send_text(struct reader *reader, char *text) {
 }
 
 static void ask(struct reader *reader, const char *template) {
-  send_text(reader, plan_fill(template, plan.rooms[reader->room], reader->device, reader->cursor[0], reader->cursor[1]));
+  const char *room = plan.rooms[reader->room];
+  send_text(reader, plan_fill(template, room, reader->device, reader->cursor[0], reader->cursor[1]));
 }
 
 static void opened(struct reader *reader) {

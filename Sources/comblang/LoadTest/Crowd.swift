@@ -183,8 +183,8 @@ final class Crowd {
 
     /// Lets arriving events gather for so long before they are read, from now on.
     ///
-    /// Blocks this event loop on purpose: each of its rounds then finds many events of each connection, and costs little
-    /// more than for a single event.
+    /// Blocks this event loop on purpose: each of its rounds then finds many events of each connection, and costs
+    /// little more than for a single event.
     func gather(for time: Duration) {
         let microseconds = UInt32(clamping: time.milliseconds * 1000)
         guard microseconds > 0 else { return }

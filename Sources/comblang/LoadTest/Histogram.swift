@@ -13,12 +13,6 @@ struct Histogram: Sendable {
         self.max = Swift.max(self.max, nanoseconds)
     }
 
-    mutating func merge(_ other: Histogram) {
-        for (index, count) in other.counts.enumerated() where count > 0 { self.counts[index] += count }
-        self.count += other.count
-        self.max = Swift.max(self.max, other.max)
-    }
-
     /// The smallest recorded value that this share of all does not exceed, in milliseconds; 0 for an empty histogram.
     ///
     /// - parameter share: 0…1.

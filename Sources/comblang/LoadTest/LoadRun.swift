@@ -69,7 +69,7 @@ struct LoadRun: Sendable {
         try await self.crowd { $0.resetTally() }
         let mark = self.mark()
         report.posts = try await self.post(self.plan.amount, rate: self.plan.rate)
-        report.isComplete = try await self.awaitDelivery()
+        report.isComplete = try await self.awaitDelivery() && report.posts.isComplete
         report.cost = self.cost(since: mark)
         report.tally = try await self.crowd { $0.tally }
         report.tally.opening = opening
@@ -84,6 +84,7 @@ struct LoadRun: Sendable {
         _ = try await self.wait("cutting") { $0.crowd.away == everybody }
         let posts = try await self.post(.requests(self.plan.messagesAway * self.plan.rooms))
         report.posts.unknown += posts.unknown
+        report.isComplete = report.isComplete && posts.isComplete
         let goals = try await self.poster { $0.posted }
         let startedAt = NIODeadline.now().uptimeNanoseconds
         try await self.crowd {
@@ -122,7 +123,8 @@ struct LoadRun: Sendable {
             $0.expect(goals)
             $0.open(window: everybody, from: start)
         }
-        report.isComplete = try await self.wait("catching up") { $0.crowd.complete == everybody }
+        let isCaughtUp = try await self.wait("catching up") { $0.crowd.complete == everybody }
+        report.isComplete = isCaughtUp && report.posts.isComplete
         report.cost = self.cost(since: mark)
         report.tally = try await self.crowd { $0.tally }
         report.opened = Int(report.tally.opening.count)
@@ -137,7 +139,7 @@ struct LoadRun: Sendable {
         report.posts = try await self.post(self.plan.amount, rate: self.plan.rate)
         report.cost = self.cost(since: mark)
         report.seconds = Self.seconds(from: report.posts.startedAt, to: report.posts.lastAnswerAt)
-        report.isComplete = report.posts.answered > 0 && report.posts.errors.isEmpty
+        report.isComplete = report.posts.answered > 0 && report.posts.isComplete
     }
 
     // MARK: Steps
@@ -166,8 +168,10 @@ struct LoadRun: Sendable {
     private func post(_ amount: LoadPlan.Amount, rate: Double = 0) async throws -> PostTally {
         try await self.crowd { $0.expect(nil) }
         try await self.poster { $0.start(amount, rate: rate) }
-        _ = try await self.wait("posting") { $0.poster.isDone }
-        return try await self.poster { $0.tally }
+        let isDone = try await self.wait("posting") { $0.poster.isDone }
+        var tally = try await self.poster { $0.tally }
+        tally.isComplete = isDone && tally.errors.isEmpty
+        return tally
     }
 
     private func awaitDelivery() async throws -> Bool {

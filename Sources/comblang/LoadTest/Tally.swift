@@ -19,6 +19,8 @@ struct Tally: Sendable {
 /// What became of the posts (or reads), counted on their event loop.
 struct PostTally: Sendable {
     var answered = 0
+    /// All that was to be sent was answered with success.
+    var isComplete = false
     /// From writing a request to its answer.
     var latency = Histogram()
     /// Status codes other than 2xx, and what became of connections, and how often.
