@@ -104,6 +104,13 @@ package final class Registry: Sendable {
         }
     }
 
+    /// How the device reads: its newest open stream or waiting poll; `nil` if it has none.
+    package func transport(of device: DeviceID) -> Transport? {
+        self.state.withLock { state in
+            state.byDevice[device]?.max().flatMap { state.entries[$0]?.subscription.transport }
+        }
+    }
+
     /// Users with a reader, and those whose last one left not longer ago than `grace`; older ones are forgotten.
     package func usersPresent(grace: Duration) -> Set<UserID> {
         let horizon = self.time.now.advanced(by: .zero - grace)

@@ -146,7 +146,7 @@ async def test_media_flows_between_peers_that_never_held_a_websocket(server, wir
             assert participant["state"] == "left" and participant["connection"] == "connected"
             assert participant["joinedAt"] <= participant["leftAt"] and participant["leg"]
         assert not participants[ani.id]["media"]["video"]
-        assert participants[ani.id]["transport"] in (wires[0], None)
+        assert participants[ani.id]["transport"] == wires[0]
         # Signals do not outlive their call, not even for their addressee.
         assert [event for event in await ani.log(f"/v1/calls/{record['id']}/events") if event["type"] == "signal"] == []
         messages = await budi.history(room)

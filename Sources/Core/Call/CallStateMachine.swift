@@ -28,10 +28,12 @@ package struct CallStateMachine: Sendable {
         package let media: ParticipantMedia
         package let holdsCandidates: Bool
         package let takesOver: Bool
+        /// How the device reads at this moment; `nil` if it does not.
+        package let transport: Transport?
 
         package init(
             user: UserID, device: DeviceID, leg: LegID, leaveTokenHash: String, media: ParticipantMedia,
-            holdsCandidates: Bool = false, takesOver: Bool = false
+            holdsCandidates: Bool = false, takesOver: Bool = false, transport: Transport? = nil
         ) {
             self.user = user
             self.device = device
@@ -40,6 +42,7 @@ package struct CallStateMachine: Sendable {
             self.media = media
             self.holdsCandidates = holdsCandidates
             self.takesOver = takesOver
+            self.transport = transport
         }
     }
 
@@ -103,14 +106,14 @@ package struct CallStateMachine: Sendable {
             participant.leftAt = nil
             participant.media = joining.media
             participant.connection = nil
-            participant.transport = nil
+            participant.transport = joining.transport
             participant.leaveTokenHash = joining.leaveTokenHash
             participant.holdsCandidates = joining.holdsCandidates
         }
         self.rows.legs.append(
             Leg(
-                id: joining.leg, call: self.rows.call.id, user: joining.user, device: joining.device, transport: nil,
-                joinedAt: now))
+                id: joining.leg, call: self.rows.call.id, user: joining.user, device: joining.device,
+                transport: joining.transport, joinedAt: now))
     }
 
     mutating func closeLeg(_ leg: LegID?, at now: Timestamp) {

@@ -6,11 +6,14 @@ package struct NewCall: Sendable {
     package var ringTimeoutSeconds: Int
     /// SHA-256 of the token that lets a beacon end the caller's leg.
     package var leaveTokenHash: String
+    /// How the caller's device reads at this moment; `nil` if it does not.
+    package var transport: Transport?
 
     package init(
         media: CallMedia, invite: [UserReference] = [], ringTimeoutSeconds: Int = Limits.ringTimeoutSecondsDefault,
-        leaveTokenHash: String
+        leaveTokenHash: String, transport: Transport? = nil
     ) {
+        self.transport = transport
         self.media = media
         self.invite = invite
         self.ringTimeoutSeconds = ringTimeoutSeconds
@@ -25,11 +28,14 @@ package struct CallJoining: Sendable {
     package var holdsCandidates: Bool
     package var takesOver: Bool
     package var leaveTokenHash: String
+    /// How the joining device reads at this moment; `nil` if it does not.
+    package var transport: Transport?
 
     package init(
         media: CallStateMachine.MediaChange = .init(), holdsCandidates: Bool = false, takesOver: Bool = false,
-        leaveTokenHash: String
+        leaveTokenHash: String, transport: Transport? = nil
     ) {
+        self.transport = transport
         self.media = media
         self.holdsCandidates = holdsCandidates
         self.takesOver = takesOver
@@ -70,7 +76,8 @@ extension StoreWriter {
         let joining = CallStateMachine.Joining(
             user: acting.user.id, device: acting.device, leg: acting.ids.next(at: acting.now),
             leaveTokenHash: new.leaveTokenHash,
-            media: ParticipantMedia(audio: new.media.audio, video: new.media.video, screen: false))
+            media: ParticipantMedia(audio: new.media.audio, video: new.media.video, screen: false),
+            transport: new.transport)
         let created = CallStateMachine.created(call, by: joining, inviting: invited, joinedMax: joinedMax)
         let payload = try self.carryOut(
             created.actions, rows: created.machine.rows, CallInput(old: nil, as: acting)
@@ -98,7 +105,8 @@ extension StoreWriter {
             media: ParticipantMedia(
                 audio: joining.media.audio ?? media.audio, video: joining.media.video ?? media.video,
                 screen: joining.media.screen ?? false),
-            holdsCandidates: joining.holdsCandidates, takesOver: joining.takesOver)
+            holdsCandidates: joining.holdsCandidates, takesOver: joining.takesOver,
+            transport: joining.transport)
         let outcome = try self.decide(CallInput(old: rows, as: acting), joinedMax: joinedMax) {
             machine throws(Problem) in try machine.joined(input, at: acting.now)
         }

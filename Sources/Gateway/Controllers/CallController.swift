@@ -28,7 +28,7 @@ struct CallController: Sendable {
         let new = NewCall(
             media: body.media, invite: try UserReference.list(body.invite ?? [], field: "invite"),
             ringTimeoutSeconds: body.ringTimeoutSeconds ?? Limits.ringTimeoutSecondsDefault,
-            leaveTokenHash: leaveToken.hash)
+            leaveTokenHash: leaveToken.hash, transport: try self.transport(context))
         let settings = self.gateway.settings
         return try await self.gateway.write(request, context, body: bytes, creating: true) { store, acting in
             let call = try store.createCall(in: room, new, joinedMax: settings.joinedParticipantsMax, as: acting)
@@ -65,7 +65,7 @@ struct CallController: Sendable {
         let leaveToken = SecretToken(.leave)
         let joining = CallJoining(
             media: body.media ?? .init(), holdsCandidates: body.holdCandidates ?? false,
-            takesOver: body.takeover ?? false, leaveTokenHash: leaveToken.hash)
+            takesOver: body.takeover ?? false, leaveTokenHash: leaveToken.hash, transport: try self.transport(context))
         let settings = self.gateway.settings
         return try await self.gateway.write(request, context, body: bytes, creating: true) { store, acting in
             let joined = try store.joinCall(id, joining, joinedMax: settings.joinedParticipantsMax, as: acting)
@@ -120,6 +120,11 @@ struct CallController: Sendable {
             try Answer(
                 .ok, store.changeParticipant(id, media: body.media, connection: body.connection, as: acting))
         }
+    }
+
+    /// How the asking device reads, for the record.
+    private func transport(_ context: GatewayContext) throws -> Transport? {
+        self.gateway.hub.registry.transport(of: try context.requireIdentity().device)
     }
 
     // MARK: Hanging up
