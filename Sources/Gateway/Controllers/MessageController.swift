@@ -41,8 +41,7 @@ struct MessageController: Sendable {
             let isAscending = page.after != nil && page.before == nil
             return try Answer(
                 page: found, limit: page.limit, request: request, next: isAscending ? "after" : "before",
-                key: \.message.id.text
-            ) { MessagePayload($0.message, $0.user) }
+                key: \.message.id.text, text: { MessagePayload($0.message, $0.user).text })
         }
     }
 

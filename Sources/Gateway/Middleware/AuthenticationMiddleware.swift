@@ -1,5 +1,4 @@
 import Core
-import Foundation
 import HTTPTypes
 import Hummingbird
 
@@ -23,9 +22,9 @@ extension Request {
     /// The token of `Authorization: Bearer …`.
     var bearerToken: String? {
         guard let value = self.headers[.authorization] else { return nil }
-        let parts = value.split(separator: " ", maxSplits: 1)
+        let parts = value.split(separator: " ")
         guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-        return String(parts[1]).trimmingCharacters(in: .whitespaces)
+        return String(parts[1])
     }
 
     /// What the client calls its device: the header `Comblang-Device`, else `device=`.

@@ -31,7 +31,7 @@ package struct Answer: Sendable {
         self.body = body
     }
 
-    /// One page of a list.
+    /// One page of a list: `{"items": […], "next": "…"|null}`.
     ///
     /// - parameter items: as found with a limit one higher than the page's, in the list's order.
     /// - parameter key: what `next` and `Link` continue from, given to the parameter `name` of the next request.
@@ -39,9 +39,20 @@ package struct Answer: Sendable {
         page items: [Item], limit: Int, request: Request, next name: String = "after", key: (Item) -> String,
         payload: (Item) -> some Encodable
     ) throws {
+        try self.init(page: items, limit: limit, request: request, next: name, key: key) {
+            try JSON.text(payload($0))
+        }
+    }
+
+    /// As above, of items that write their own JSON.
+    package init<Item>(
+        page items: [Item], limit: Int, request: Request, next name: String = "after", key: (Item) -> String,
+        text: (Item) throws -> String
+    ) throws {
         let shown = items.prefix(limit)
         let next = items.count > limit ? shown.last.map(key) : nil
-        try self.init(.ok, Page(items: shown.map(payload), next: next))
+        let body = "{\"items\":[\(try shown.map(text).joined(separator: ","))],\"next\":\(try JSON.text(next))}"
+        self.init(status: .ok, body: Data(body.utf8))
         if let next {
             let kept = (request.uri.query ?? "").split(separator: "&")
                 .filter { !$0.hasPrefix("after=") && !$0.hasPrefix("before=") }
@@ -57,20 +68,6 @@ package struct Answer: Sendable {
         guard let body else { return Response(status: self.status, headers: headers) }
         headers[.contentType] = "application/json"
         return Response(status: self.status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(data: body)))
-    }
-}
-
-/// `{"items": […], "next": "…"|null}`.
-private struct Page<Item: Encodable>: Encodable {
-    let items: [Item]
-    let next: String?
-
-    private enum CodingKeys: String, CodingKey { case items, next }
-
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(self.items, forKey: .items)
-        try container.encode(self.next, forKey: .next)
     }
 }
 
