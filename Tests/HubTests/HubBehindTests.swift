@@ -217,6 +217,25 @@ struct HubBehindTests {
         }
     }
 
+    @Test func whatEndsWhileDrainingEndsByDrain() async throws {
+        let world = try await World(
+            Self.settings {
+                $0.rotateAfter = .seconds(10)
+                $0.drainSpread = .seconds(1000)
+            })
+        try await world.whileRunning {
+            var readers: [HubWorld.Reader] = []
+            for number in 0..<8 { readers.append(try await world.open(World.alice, device: "d\(number)")) }
+            world.hub.drain()
+            await world.secondsPass(12)
+            for reader in readers {
+                #expect(reader.sink.frames.last?.data["reason"] == .string("drain"))
+            }
+            let late = try await world.open(World.bob)
+            #expect(late.sink.frames.last?.data["reason"] == .string("drain"), "admitted before, begun after")
+        }
+    }
+
     // MARK: Places
 
     @Test func aDeviceHasEightStreamsAndAUserThirtyTwo() async throws {
