@@ -170,6 +170,7 @@ package final class Hub: Service {
             delivery: .stream(wire, sink), rotatesAt: self.time.now.advanced(by: lifetime))
         guard hub.add(subscriber, admission) else { return false }
         if self.registry.isReplaced(reservation.id) { hub.end(subscriber, .replaced) }
+        if hub.isDraining { hub.end(subscriber, .drain) }
         return true
     }
 

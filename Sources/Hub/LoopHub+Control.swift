@@ -99,7 +99,7 @@ extension LoopHub {
             if let expiresAt = subscriber.expiresAt, now >= expiresAt {
                 self.end(subscriber, .expired)
             } else if let rotatesAt = subscriber.rotatesAt, now >= rotatesAt, subscriber.state == .live {
-                self.end(subscriber, .rotate)
+                self.end(subscriber, self.isDraining ? .drain : .rotate)
             } else if self.isStalled(subscriber, now: now) {
                 self.end(subscriber, .slow)
             } else if Int64(subscriber.id) % parts == self.seconds % parts {
@@ -147,6 +147,7 @@ extension LoopHub {
 
     /// Ends everything, spread over a few seconds.
     func drain() {
+        self.isDraining = true
         for subscriber in Array(self.subscribers.values) {
             let delay = Double(self.settings.drainSpread.milliseconds) * Double.random(in: 0...1)
             let hub = NIOLoopBound(self, eventLoop: self.eventLoop)

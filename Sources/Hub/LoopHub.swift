@@ -22,6 +22,8 @@ final class LoopHub {
     private var table: [Audience: [Subscriber]] = [:]
     private var profiles: [Profile.Key: Profile] = [:]
 
+    /// Nothing begins any more, and what ends in its turn ends by `drain`.
+    var isDraining = false
     /// Turns of the once-a-second timer.
     var seconds: Int64 = 0
 

@@ -111,13 +111,18 @@ async def end_streams_in_every_way(server: Server, reader: Client, page: Page) -
     await page.wait_for("stream.end", "rotate", 2)
     await page.wait_for("stream.ready", count=3)
 
-    # The same port, the same data directory; the kill comes without a word to the browser.
-    readies = len(await page.control("stream.ready"))
-    assert await asyncio.to_thread(server.stop) == 0
-    server.spawn()
-    await asyncio.to_thread(server.wait_ready)
-    await page.wait_for("stream.end", "drain")
-    await page.wait_for("stream.ready", count=readies + 1)
+    # The same port, the same data directory. A browser that is between two streams just then, as its stream rotated a
+    # moment ago, hears of no drain: then once more.
+    for _ in range(10):
+        readies = len(await page.control("stream.ready"))
+        assert await asyncio.to_thread(server.stop) == 0
+        server.spawn()
+        await asyncio.to_thread(server.wait_ready)
+        await page.wait_for("stream.ready", count=readies + 1)
+        if await page.control("stream.end", "drain"):
+            break
+    assert await page.control("stream.end", "drain")
+    # The kill comes without a word to the browser.
     readies = len(await page.control("stream.ready"))
     await server.restart_after_kill()
 
