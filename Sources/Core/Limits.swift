@@ -61,8 +61,6 @@ package enum Limits {
     package static let ringTimeoutSecondsMin = 10
     package static let ringTimeoutSecondsMax = 300
     package static let ringTimeoutSecondsDefault = 60
-    package static let openInvitationLifetime = Duration.seconds(3600)
-    package static let callLifetime = Duration.seconds(12 * 3600)
     package static let joinedParticipantsMax = 8
     package static let invitedUsersMax = 50
     /// Calls that one user started and that have not ended; above 409 `limit-reached`. Each may ring 50 people.

@@ -87,12 +87,11 @@ package final class Hub: Service {
         let inbox = Inbox()
         let bounds = try await store.follow { inbox.receive($0) }
         var loops: [Loop] = []
-        for (index, eventLoop) in group.makeIterator().enumerated() {
+        for eventLoop in group.makeIterator() {
             loops.append(
                 try await eventLoop.submit {
                     let hub = LoopHub(
-                        index: index, eventLoop: eventLoop, bounds: bounds, settings: settings, store: store,
-                        time: time,
+                        eventLoop: eventLoop, bounds: bounds, settings: settings, store: store, time: time,
                         logger: logger)
                     return Loop(eventLoop: eventLoop, hub: NIOLoopBound(hub, eventLoop: eventLoop))
                 }.get())

@@ -116,15 +116,7 @@ extension LoopHub {
         let index = wire.slot * 2 + (sink.isChunked ? 1 : 0)
         if frames[index] == nil {
             let bytes = ControlEvent.heartbeat(cursor: self.cursor(self.position)).bytes(for: wire, at: now)
-            if sink.isChunked {
-                var chunk = ByteBufferAllocator().buffer(capacity: bytes.readableBytes + 16)
-                chunk.writeChunkHead(size: bytes.readableBytes)
-                chunk.writeImmutableBuffer(bytes)
-                chunk.writeChunkTail()
-                frames[index] = chunk
-            } else {
-                frames[index] = bytes
-            }
+            frames[index] = ByteBuffer(joining: [bytes], isChunked: sink.isChunked)
         }
         if let frame = frames[index] { sink.write(frame) }
     }

@@ -7,7 +7,6 @@ import NIOCore
 ///
 /// All readers of a tick that get the same events on the same wire share one buffer; each gets one write and one flush.
 final class LoopHub {
-    let index: Int
     let eventLoop: any EventLoop
     let settings: HubSettings
     let store: any EventStore
@@ -33,10 +32,9 @@ final class LoopHub {
     private var ending: [(Subscriber, StreamEndReason)] = []
 
     init(
-        index: Int, eventLoop: any EventLoop, bounds: LogBounds, settings: HubSettings, store: any EventStore,
+        eventLoop: any EventLoop, bounds: LogBounds, settings: HubSettings, store: any EventStore,
         time: any TimeSource, logger: Logger
     ) {
-        self.index = index
         self.eventLoop = eventLoop
         self.settings = settings
         self.store = store
@@ -118,7 +116,7 @@ final class LoopHub {
     private func wasRevoked(_ subscriber: Subscriber) -> Bool {
         self.recent.events(behind: subscriber.snapshotSeq).contains { logged in
             logged.event.type == .sessionRevoked
-                && SessionRevocation(logged.event)?.session == subscriber.subscription.device.session
+                && SessionRevokedPayload(logged.event)?.session == subscriber.subscription.device.session
         }
     }
 
@@ -147,7 +145,7 @@ final class LoopHub {
         if let change, let joinedSeq = change.joinedSeq { self.join(change, at: joinedSeq) }
         self.mark(logged)
         if let change, change.joinedSeq == nil { self.leave(change, at: event.seq) }
-        if event.type == .sessionRevoked, let session = SessionRevocation(event)?.session {
+        if event.type == .sessionRevoked, let session = SessionRevokedPayload(event)?.session {
             self.ending += self.subscribers.values.filter { $0.subscription.device.session == session }
                 .map { ($0, .revoked) }
         }
@@ -286,37 +284,30 @@ private struct TickCache {
         // Readers of one room mostly stand side by side.
         if let last, last.key == key { return last.buffer }
         let buffer =
-            self.buffers[key] ?? Self.join(marks.map { events[Int($0)].frame(for: wire) }, isChunked: isChunked)
+            self.buffers[key]
+            ?? ByteBuffer(joining: marks.map { events[Int($0)].frame(for: wire) }, isChunked: isChunked)
         self.buffers[key] = buffer
         self.last = (key, buffer)
         return buffer
     }
 
-    private static func join(_ frames: [ByteBuffer], isChunked: Bool) -> ByteBuffer {
-        var joined = ByteBufferAllocator().buffer(capacity: frames.reduce(32) { $0 + $1.readableBytes })
-        let size = frames.reduce(0) { $0 + $1.readableBytes }
-        if isChunked { joined.writeChunkHead(size: size) }
-        for frame in frames { joined.writeImmutableBuffer(frame) }
-        if isChunked { joined.writeChunkTail() }
-        return joined
-    }
 }
 
 extension ByteBuffer {
-    /// The size line of an HTTP/1.1 chunk (RFC 9112, 7.1).
-    mutating func writeChunkHead(size: Int) { self.writeString(String(size, radix: 16) + "\r\n") }
-    mutating func writeChunkTail() { self.writeString("\r\n") }
+    /// Frames as they go out: behind one another, and as one HTTP/1.1 chunk (RFC 9112, 7.1) where the sink wants that.
+    init(joining frames: [ByteBuffer], isChunked: Bool) {
+        let size = frames.reduce(0) { $0 + $1.readableBytes }
+        self = ByteBufferAllocator().buffer(capacity: size + 32)
+        if isChunked { self.writeString(String(size, radix: 16) + "\r\n") }
+        for frame in frames { self.writeImmutableBuffer(frame) }
+        if isChunked { self.writeString("\r\n") }
+    }
 }
 
 extension StreamSink {
     /// Writes frames that no other reader shares.
     func write(_ frames: ByteBuffer, chunkedBySelf: Bool) {
-        guard chunkedBySelf else { return self.write(frames) }
-        var chunk = ByteBufferAllocator().buffer(capacity: frames.readableBytes + 16)
-        chunk.writeChunkHead(size: frames.readableBytes)
-        chunk.writeImmutableBuffer(frames)
-        chunk.writeChunkTail()
-        self.write(chunk)
+        self.write(chunkedBySelf ? ByteBuffer(joining: [frames], isChunked: true) : frames)
     }
 }
 
@@ -338,12 +329,10 @@ struct MembershipChange {
     }
 }
 
-/// The data of `internal.session-revoked`.
-struct SessionRevocation: Decodable {
-    let session: SessionID
-
+extension SessionRevokedPayload {
+    /// `nil` for data of another shape.
     init?(_ event: Event) {
-        guard let revocation = try? JSON.decode(SessionRevocation.self, from: event.data) else { return nil }
-        self = revocation
+        guard let payload = try? JSON.decode(SessionRevokedPayload.self, from: event.data) else { return nil }
+        self = payload
     }
 }

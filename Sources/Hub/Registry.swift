@@ -19,6 +19,11 @@ package final class Registry: Sendable {
         var byTicket: [String: Int] = [:]
         /// When the user's last reader left, for those who have none.
         var lastSeen: [UserID: Timestamp] = [:]
+
+        /// How many of these are polls, or streams, the one that is to be replaced left out.
+        func count(_ ids: Set<Int>?, arePolls: Bool, but older: Int?) -> Int {
+            (ids ?? []).count { $0 != older && (self.entries[$0]?.subscription.transport == .poll) == arePolls }
+        }
     }
 
     private let state = Mutex(State())
@@ -54,12 +59,11 @@ package final class Registry: Sendable {
         let reserved: (id: Int, replaced: (id: Int, loop: Int)?)? = self.state.withLock { state in
             let older = subscription.ticket.flatMap { state.byTicket[$0] }
             let isPoll = subscription.transport == .poll
-            let entries = state.entries
-            let countSameKind = { (ids: Set<Int>?) in
-                (ids ?? []).count { $0 != older && (entries[$0]?.subscription.transport == .poll) == isPoll }
-            }
-            guard countSameKind(state.byDevice[subscription.device]) < self.settings.streamsPerDeviceMax,
-                countSameKind(state.byUser[subscription.user]) < self.settings.streamsPerUserMax
+            guard
+                state.count(state.byDevice[subscription.device], arePolls: isPoll, but: older)
+                    < self.settings.streamsPerDeviceMax,
+                state.count(state.byUser[subscription.user], arePolls: isPoll, but: older)
+                    < self.settings.streamsPerUserMax
             else { return nil }
             let id = state.nextID
             state.nextID += 1

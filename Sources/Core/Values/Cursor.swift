@@ -39,8 +39,6 @@ package struct LogBounds: Hashable, Sendable {
     }
 
     package var tailCursor: Cursor { Cursor(epoch: self.epoch, seq: self.tail) }
-    /// Where `after=earliest` starts.
-    package var earliestCursor: Cursor { Cursor(epoch: self.epoch, seq: self.trimmedThrough) }
 
     /// Whether reading can go on from a cursor.
     package enum Resume: Hashable, Sendable {
