@@ -1,14 +1,13 @@
 """Who sees what over time: a reader who is let into rooms and put out of them while hopping between wires."""
 
 import asyncio
-import json
 import random
 
 import pytest
 
 from conftest import SCALE
 from lib.client import Client
-from lib.hopping import hop
+from lib.hopping import Hops, hop
 from lib.ledger import Sightings
 from lib.server import Server, until
 from lib.wires import Follower
@@ -63,7 +62,7 @@ async def test_a_hopping_reader_sees_what_is_theirs_and_nothing_else(server: Ser
         rooms = [(await owner.create_room("private"))["id"] for _ in range(ROOMS)]
         start = await owner.tail()
         sightings = Sightings("the hopping reader")
-        hops: dict[str, int] = {}
+        hops = Hops()
         hopping = asyncio.create_task(
             hop(Follower(server.port, reader.token, sightings.see, cursor=start), generator, hops))
         await change_and_talk(owner, reader, rooms, random.Random(generator.random()))
@@ -81,7 +80,7 @@ async def test_a_hopping_reader_sees_what_is_theirs_and_nothing_else(server: Ser
         may, must = expected(log, reader.id)
         seen = {event["id"] for event in sightings.events if "room" in event}
         kinds = {event["id"]: f"{event['id']} {event['type']} in {event.get('room')}" for event in log}
-        print(f"{len(log)} events, {len(may)} visible, {len(must)} due, {len(seen)} seen; hops {json.dumps(hops)}")
+        print(f"{len(log)} events, {len(may)} visible, {len(must)} due, {len(seen)} seen; {hops}")
         assert len(may) > STEPS // 10 and len(may) < len(log), "too little happened"
         assert seen <= may, f"seen without right: {[kinds.get(id, id) for id in sorted(seen - may)][:5]}"
         assert must <= seen, f"missed: {[kinds[id] for id in sorted(must - seen)][:5]}"

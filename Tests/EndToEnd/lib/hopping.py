@@ -12,6 +12,27 @@ from .wires import WIRES, Cut, Follower
 HOPS = (*WIRES, "websockets-library")
 
 
+class Hops:
+    """What became of each hop: `poll cut`, `sse closed`, … and how often. Others may wait for the reader."""
+
+    def __init__(self):
+        self.counts: dict[str, int] = {}
+        self._changed = asyncio.Condition()
+
+    async def add(self, how: str) -> None:
+        async with self._changed:
+            self.counts[how] = self.counts.get(how, 0) + 1
+            self._changed.notify_all()
+
+    async def reach(self, total: float) -> None:
+        """Waits until the reader has hopped so often."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: sum(self.counts.values()) >= total)
+
+    def __str__(self) -> str:
+        return f"{sum(self.counts.values())} hops: {json.dumps(self.counts, indent=1)}"
+
+
 async def follow_by_library(follower: Follower, seconds: float) -> str:
     """Like `Follower.follow`, with `websockets`; torn off after `seconds`."""
     query = "&".join(f"{name}={value}" for name, value in (follower.query | {"after": follower.cursor}).items())
@@ -30,7 +51,7 @@ async def follow_by_library(follower: Follower, seconds: float) -> str:
         return f"refused:{refusal.response.status_code}"
 
 
-async def hop(follower: Follower, generator: random.Random, hops: dict[str, int]) -> None:
+async def hop(follower: Follower, generator: random.Random, hops: Hops) -> None:
     """Changes wires for as long as it is let."""
     bag: list[str] = []
     while True:
@@ -44,7 +65,7 @@ async def hop(follower: Follower, generator: random.Random, hops: dict[str, int]
             reason = await follow_by_library(follower, cut.seconds)
         else:
             reason = await follower.follow(wire, cut)
-        hops[f"{wire} {reason}"] = hops.get(f"{wire} {reason}", 0) + 1
+        await hops.add(f"{wire} {reason}")
         # A stream that was torn may count for a moment: the limit answers by its rule, and the reader comes again.
         if reason.startswith("refused"):
             assert reason == "refused:429", reason
