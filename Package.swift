@@ -98,7 +98,7 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Core", "Hub", logging, nioCore], path: "Tests/TestSupport",
             swiftSettings: settings),
-        .testTarget(name: "CoreTests", dependencies: ["Core", "TestSupport"], swiftSettings: testSettings),
+        .testTarget(name: "CoreTests", dependencies: ["Core", "Hub", "TestSupport"], swiftSettings: testSettings),
         .testTarget(
             name: "HubTests", dependencies: ["Core", "Hub", "TestSupport", logging, nioCore, nioEmbedded],
             swiftSettings: testSettings),

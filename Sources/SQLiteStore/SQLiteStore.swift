@@ -75,16 +75,18 @@ package final class SQLiteStore: EventStore {
 
     // MARK: EventStore
 
-    package func write<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreWriter) throws -> Result
-    ) async throws -> Result {
-        try await withCheckedThrowingContinuation { self.writes.submit(StoreJob($0, body)) }
+    package func write<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreWriter) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) {
+        self.writes.submit(StoreJob(body, completion))
     }
 
-    package func read<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreReader) throws -> Result
-    ) async throws -> Result {
-        try await withCheckedThrowingContinuation { self.reads.submit(StoreJob($0, body)) }
+    package func read<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreReader) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) {
+        self.reads.submit(StoreJob(body, completion))
     }
 
     package func follow(_ consume: @escaping @Sendable (CommittedChanges) -> Void) async throws -> LogBounds {

@@ -5,13 +5,15 @@ struct StoreJob<Access>: Sendable {
     /// Exactly one of this and what ``run`` returned is called, once.
     let fail: @Sendable (any Error) -> Void
 
-    init<Result: Sendable>(
-        _ continuation: CheckedContinuation<Result, any Error>, _ body: @escaping @Sendable (Access) throws -> Result
+    /// - parameter completion: called once, on the thread that does the work, and may not wait there.
+    init<Value: Sendable>(
+        _ body: @escaping @Sendable (Access) throws -> Value,
+        _ completion: @escaping @Sendable (Result<Value, any Error>) -> Void
     ) {
         self.run = { access in
-            let result = try body(access)
-            return { continuation.resume(returning: result) }
+            let value = try body(access)
+            return { completion(.success(value)) }
         }
-        self.fail = { continuation.resume(throwing: $0) }
+        self.fail = { completion(.failure($0)) }
     }
 }

@@ -1,5 +1,6 @@
 import Core
 import Foundation
+import Hub
 import TestSupport
 import Testing
 

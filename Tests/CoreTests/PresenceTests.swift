@@ -1,4 +1,5 @@
 import Core
+import Hub
 import TestSupport
 import Testing
 

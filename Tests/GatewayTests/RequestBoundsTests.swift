@@ -2,6 +2,7 @@ import Core
 import Foundation
 import Gateway
 import HTTPTypes
+import Hub
 import SQLiteStore
 import TestSupport
 import Testing

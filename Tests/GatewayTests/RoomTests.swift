@@ -2,6 +2,7 @@ import Core
 import Foundation
 import Gateway
 import HTTPTypes
+import Hub
 import HummingbirdTesting
 import SQLiteStore
 import TestSupport

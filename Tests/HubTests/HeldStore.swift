@@ -9,7 +9,7 @@ final class HeldStore: EventStore {
         var consume: (@Sendable (CommittedChanges) -> Void)?
         var commits: [CommittedChanges] = []
         var holdsReads = false
-        var reads: [CheckedContinuation<Void, Never>] = []
+        var reads: [@Sendable () -> Void] = []
         var readCount = 0
     }
 
@@ -19,26 +19,27 @@ final class HeldStore: EventStore {
     /// Catch-up reads so far, waiting ones included.
     var readCount: Int { self.state.withLock { $0.readCount } }
 
-    func write<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreWriter) throws -> Result
-    ) async throws -> Result {
-        try await self.inner.write(body)
+    func write<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreWriter) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) {
+        self.inner.write(body, completion: completion)
     }
 
-    func read<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreReader) throws -> Result
-    ) async throws -> Result {
-        let result = try await self.inner.read(body)
-        // The snapshot is taken; the answer is slow.
-        await withCheckedContinuation { continuation in
+    func read<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreReader) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) {
+        self.inner.read(body) { result in
+            // The snapshot is taken; the answer is slow.
+            let answer = { @Sendable in completion(result) }
             let mayGo = self.state.withLock { state in
                 state.readCount += 1
-                if state.holdsReads { state.reads.append(continuation) }
+                if state.holdsReads { state.reads.append(answer) }
                 return !state.holdsReads
             }
-            if mayGo { continuation.resume() }
+            if mayGo { answer() }
         }
-        return result
     }
 
     /// A read of the test's own: it never waits and is not counted.
@@ -77,6 +78,6 @@ final class HeldStore: EventStore {
             defer { state.reads = [] }
             return state.reads
         }
-        for read in reads { read.resume() }
+        for read in reads { read() }
     }
 }

@@ -16,24 +16,30 @@ package final class MemoryStore: EventStore {
 
     package init() {}
 
-    package func write<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreWriter) throws -> Result
-    ) async throws -> Result {
-        try self.shared.withLock { shared in
-            let writer = MemoryWriter(shared.state)
-            let result = try body(writer)
-            shared.state = writer.state
-            if !writer.changes.events.isEmpty || !writer.changes.rewritten.isEmpty {
-                for follower in shared.followers { follower(writer.changes) }
-            }
-            return result
-        }
+    package func write<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreWriter) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) {
+        completion(
+            Result {
+                try self.shared.withLock { shared in
+                    let writer = MemoryWriter(shared.state)
+                    let value = try body(writer)
+                    shared.state = writer.state
+                    if !writer.changes.events.isEmpty || !writer.changes.rewritten.isEmpty {
+                        for follower in shared.followers { follower(writer.changes) }
+                    }
+                    return value
+                }
+            })
     }
 
-    package func read<Result: Sendable>(
-        _ body: @escaping @Sendable (any StoreReader) throws -> Result
-    ) async throws -> Result {
-        try body(MemoryReader(state: self.shared.withLock { $0.state }))
+    package func read<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreReader) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) {
+        let state = self.shared.withLock { $0.state }
+        completion(Result { try body(MemoryReader(state: state)) })
     }
 
     package func follow(_ consume: @escaping @Sendable (CommittedChanges) -> Void) async throws -> LogBounds {

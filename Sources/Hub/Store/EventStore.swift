@@ -21,20 +21,51 @@ package struct CommittedChanges: Sendable {
 package protocol EventStore: Sendable {
     /// Runs `body` in a savepoint of its own, together with other waiting writes in one transaction.
     ///
-    /// Returns when that transaction is committed and synced to disk, and after every follower was told.
+    /// Completes when that transaction is committed and synced to disk, and after every follower was told.
     /// `body` may run on any thread and, should the group fail, more than once; it must only touch what it is given.
     ///
-    /// - throws: what `body` threw (nothing of it remains), or the store's error if the commit failed.
-    func write<Result: Sendable>(_ body: @escaping @Sendable (any StoreWriter) throws -> Result) async throws -> Result
+    /// - parameter completion: called once, on any thread, where it must not wait: with what `body` returned or threw
+    ///   (nothing of it remains then), or with the store's error if the commit failed.
+    func write<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreWriter) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void)
 
     /// Runs `body` on one snapshot that contains every write acknowledged before the call.
-    func read<Result: Sendable>(_ body: @escaping @Sendable (any StoreReader) throws -> Result) async throws -> Result
+    ///
+    /// - parameter completion: as for ``write(_:completion:)``.
+    func read<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreReader) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void)
 
     /// Registers for commits: `consume` is called in commit order, one call at a time, before the writes of that
     /// commit are acknowledged. It must return quickly and may not call the store.
     ///
     /// Returns the log's bounds at registration: the first call's events begin right behind their `tail`.
     func follow(_ consume: @escaping @Sendable (CommittedChanges) -> Void) async throws -> LogBounds
+}
+
+extension EventStore {
+    /// As ``write(_:completion:)``, for tasks.
+    ///
+    /// - throws: what `body` threw, or the store's error if the commit failed.
+    package func write<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreWriter) throws -> Value
+    ) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            self.write(body) { continuation.resume(with: $0) }
+        }
+    }
+
+    /// As ``read(_:completion:)``, for tasks.
+    ///
+    /// - throws: what `body` threw, or the store's error.
+    package func read<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreReader) throws -> Value
+    ) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            self.read(body) { continuation.resume(with: $0) }
+        }
+    }
 }
 
 /// An error of a store that cannot take this now (closed, disk full): the gateway answers 503 instead of 500.
