@@ -17,9 +17,11 @@ let nioFoundationCompat = Target.Dependency.product(name: "NIOFoundationCompat",
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
@@ -77,7 +79,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, httpTypes, nioHTTPTypes, nioCore,
+                "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, hummingbirdCore, httpTypes, nioHTTPTypes,
+                nioHTTPTypesHTTP1, nioCore,
                 nioFoundationCompat, nioPosix, nioHTTP1, nioWebSocket, crypto, cryptoExtras, jwtKit, logging,
                 serviceLifecycle,
                 .product(name: "Yams", package: "Yams"),
@@ -88,7 +91,7 @@ let package = Package(
             dependencies: [
                 "Core", "Hub", "SQLiteStore", "Gateway", hummingbird, asyncHTTPClient, nioCore, nioPosix, nioHTTP1,
                 logging, serviceLifecycle,
-                .product(name: "HummingbirdCore", package: "hummingbird"),
+                hummingbirdCore,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -14,6 +14,7 @@ package struct Gateway: Sendable {
     package let settings: GatewaySettings
     package let readiness: Readiness
     package let logger: Logger
+    let date = DateField()
 
     package init(
         store: any EventStore, hub: Hub, authenticator: Authenticator, signIn: SignIn, time: any TimeSource,

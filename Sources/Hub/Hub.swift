@@ -15,7 +15,8 @@ package final class Hub: Service {
     private let time: any TimeSource
     private let logger: Logger
     private let loops: [Loop]
-    private let epoch: String
+    /// The log's incarnation, the first part of every cursor.
+    package let epoch: String
     private let isDraining = Atomic(false)
 
     /// One event loop with its half of the hub, and what waits for its next tick.
@@ -27,6 +28,8 @@ package final class Hub: Service {
         struct Waiting {
             var batches: [CommittedBatch] = []
             var isScheduled = false
+            /// Not before this; see ``tick()``.
+            var earliest = NIODeadline.uptimeNanoseconds(0)
         }
 
         init(eventLoop: any EventLoop, hub: NIOLoopBound<LoopHub>) {
@@ -36,21 +39,35 @@ package final class Hub: Service {
 
         /// Hands a commit to the loop; commits that come before its next tick share that tick.
         func post(_ batch: CommittedBatch) {
-            let mustSchedule = self.waiting.withLock { waiting in
+            let earliest = self.waiting.withLock { waiting -> NIODeadline? in
                 waiting.batches.append(batch)
                 defer { waiting.isScheduled = true }
-                return !waiting.isScheduled
+                return waiting.isScheduled ? nil : waiting.earliest
             }
-            if mustSchedule {
-                self.eventLoop.execute {
-                    let batches = self.waiting.withLock { waiting in
-                        defer { waiting = Waiting() }
-                        return waiting.batches
-                    }
-                    self.hub.value.advance(batches)
-                }
+            guard let earliest else { return }
+            if earliest > .now() {
+                self.eventLoop.scheduleTask(deadline: earliest) { self.tick() }
+            } else {
+                self.eventLoop.execute { self.tick() }
             }
         }
+
+        /// Fans out what was committed since the last tick. A tick that took long is followed by a pause as long: at
+        /// full rate requests are read meanwhile and commits gather, so that each reader gets more with each write.
+        private func tick() {
+            let start = NIODeadline.now()
+            let batches = self.waiting.withLock { waiting in
+                defer { (waiting.batches, waiting.isScheduled) = ([], false) }
+                return waiting.batches
+            }
+            self.hub.value.advance(batches)
+            let end = NIODeadline.now()
+            let earliest = end + min(end - start, Self.pauseMax)
+            self.waiting.withLock { $0.earliest = earliest }
+        }
+
+        /// However many readers there are, an event waits no longer than this for the next tick.
+        private static let pauseMax = TimeAmount.milliseconds(20)
     }
 
     /// Where a commit goes until the loops exist, and afterwards.
@@ -204,7 +221,7 @@ package final class Hub: Service {
         let promise = eventLoop.makePromise(of: PollResult.self)
         eventLoop.execute {
             guard let hub = self.loopHub(of: eventLoop) else { return promise.succeed(.reread) }
-            let waiter = PollWaiter(limit: limit, promise: promise)
+            let waiter = PollWaiter(limit: limit) { promise.succeed($0) }
             let subscriber = Subscriber(
                 id: reservation.id, admission: admission, profile: hub.profile(for: admission.subscription),
                 delivery: .poll(waiter), rotatesAt: nil)
@@ -219,6 +236,14 @@ package final class Hub: Service {
             }
         }
         return promise.futureResult
+    }
+
+    /// Keeps what a poll was admitted with for the next polls of its connection. On its event loop.
+    ///
+    /// - returns: `nil` if memory cannot tell what happened since the admission.
+    package func rest(_ admission: Admission, on eventLoop: any EventLoop) -> PollReader? {
+        guard let hub = self.loopHub(of: eventLoop), let subscriber = hub.rest(admission) else { return nil }
+        return PollReader(subscriber, hub: hub)
     }
 
     /// Ends a poll's wait whose client is gone.

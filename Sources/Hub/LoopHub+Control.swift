@@ -83,6 +83,8 @@ extension LoopHub {
             sink.finish(grace: self.settings.flushGrace)
         case .poll(let waiter):
             self.complete(waiter, of: subscriber, .ended(reason, cursor: self.cursor(seq)))
+        case .none:
+            self.remove(subscriber.id)
         }
     }
 
@@ -94,8 +96,9 @@ extension LoopHub {
         // Counted, not read from a clock: a timer that comes late must not pass over anybody's turn.
         self.seconds += 1
         let parts = max(1, self.settings.heartbeatEvery.components.seconds)
-        var heartbeats = [ByteBuffer?](repeating: nil, count: Wire.slotCount * 2)
+        var heartbeats = [ByteBuffer?](repeating: nil, count: TickTree.slotCount)
         for subscriber in Array(self.subscribers.values) {
+            if self.sweep(poll: subscriber, now: now) { continue }
             if let expiresAt = subscriber.expiresAt, now >= expiresAt {
                 self.end(subscriber, .expired)
             } else if let rotatesAt = subscriber.rotatesAt, now >= rotatesAt, subscriber.state == .live {
@@ -113,7 +116,7 @@ extension LoopHub {
         guard case .stream(let wire, let sink) = subscriber.delivery, subscriber.state == .live, sink.isWritable,
             subscriber.position <= self.position
         else { return }
-        let index = wire.slot * 2 + (sink.isChunked ? 1 : 0)
+        let index = TickTree.slot(of: wire, isChunked: sink.isChunked)
         if frames[index] == nil {
             let bytes = ControlEvent.heartbeat(cursor: self.cursor(self.position)).bytes(for: wire, at: now)
             frames[index] = ByteBuffer(joining: [bytes], isChunked: sink.isChunked)

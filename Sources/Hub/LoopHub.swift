@@ -25,9 +25,11 @@ final class LoopHub {
     var isDraining = false
     /// Turns of the once-a-second timer.
     var seconds: Int64 = 0
+    /// Readers that were taken in between two polls so far, as a number of the negative ids that they have.
+    var restingCount = 0
 
     // The current tick.
-    private var tickEvents: [LoggedEvent] = []
+    private var tick = TickTree()
     private var touched: [Subscriber] = []
     private var ending: [(Subscriber, StreamEndReason)] = []
 
@@ -58,7 +60,7 @@ final class LoopHub {
         guard self.followMemberships(of: subscriber) else { return false }
         self.subscribers[subscriber.id] = subscriber
         for audience in subscriber.audiences { self.table[audience, default: []].append(subscriber) }
-        self.begin(subscriber, admission)
+        if subscriber.stream != nil { self.begin(subscriber, admission) }
         let hasLostRoom = subscriber.scopeRoom.map {
             subscriber.visibility.rooms[$0] == nil && snapshot.rooms[$0] != nil
         }
@@ -66,7 +68,7 @@ final class LoopHub {
             self.end(subscriber, .revoked)
             return true
         }
-        if subscriber.position < self.position {
+        if subscriber.position < self.position, subscriber.state == .live {
             subscriber.state = .behind
             self.catchUp(subscriber)
         }
@@ -154,8 +156,7 @@ final class LoopHub {
 
     private func mark(_ logged: LoggedEvent) {
         let event = logged.event
-        guard !event.audiences.isEmpty else { return }
-        let index = Int32(self.tickEvents.count)
+        let index = self.tick.nextEvent
         var isWanted = false
         for audience in event.audiences {
             guard let readers = self.table[audience] else { continue }
@@ -166,12 +167,12 @@ final class LoopHub {
                 && (event.seq > subscriber.snapshotSeq || subscriber.visibility.sees(event))
             {
                 subscriber.lastMarkedSeq = event.seq
-                if subscriber.marks.isEmpty { self.touched.append(subscriber) }
-                subscriber.marks.append(index)
+                if subscriber.node == TickTree.root { self.touched.append(subscriber) }
+                subscriber.node = self.tick.child(of: subscriber.node, by: index)
                 isWanted = true
             }
         }
-        if isWanted { self.tickEvents.append(logged) }
+        if isWanted { self.tick.append(logged) }
     }
 
     private func join(_ change: MembershipChange, at seq: Int64) {
@@ -193,26 +194,34 @@ final class LoopHub {
     }
 
     private func flush(positionBefore before: Int64) {
-        var cache = TickCache()
         for subscriber in self.touched {
-            defer { subscriber.marks.removeAll(keepingCapacity: subscriber.marks.count <= 64) }
+            let node = subscriber.node
+            subscriber.node = TickTree.root
             guard subscriber.state == .live else { continue }
-            switch subscriber.delivery {
-            case .stream(let wire, let sink):
-                if sink.isWritable {
-                    sink.write(
-                        cache.buffer(
-                            marks: subscriber.marks, wire: wire, isChunked: sink.isChunked, of: self.tickEvents))
+            if let stream = subscriber.stream {
+                if stream.sink.isWritable {
+                    stream.sink.write(
+                        self.tick.knownBytes(to: node, in: stream.slot) ?? self.bytes(to: node, for: subscriber))
                 } else {
                     subscriber.position = max(before, subscriber.position)
                     subscriber.state = .behind
                 }
-            case .poll(let waiter):
-                self.answer(waiter, of: subscriber, with: subscriber.marks.map { self.tickEvents[Int($0)] })
+            } else if case .poll(let waiter) = subscriber.delivery {
+                let page =
+                    self.tick.knownPage(to: node, limit: waiter.limit)
+                    ?? self.page(of: self.tick.events(to: node), limit: waiter.limit, for: subscriber)
+                // A reader whose snapshot is ahead of the loop has a cursor of its own.
+                if subscriber.position <= self.position { self.tick.keep(page, to: node, limit: waiter.limit) }
+                self.complete(waiter, of: subscriber, .events(page))
             }
         }
         self.touched.removeAll(keepingCapacity: true)
-        self.tickEvents.removeAll(keepingCapacity: true)
+        self.tick.removeAll()
+    }
+
+    private func bytes(to node: Int32, for subscriber: Subscriber) -> ByteBuffer {
+        guard case .stream(let wire, let sink) = subscriber.delivery else { return ByteBuffer() }
+        return self.tick.bytes(to: node, for: wire, isChunked: sink.isChunked)
     }
 
     /// Sends an event that is not in the log to those who read at this moment.
@@ -227,35 +236,14 @@ final class LoopHub {
                     self.complete(
                         waiter, of: subscriber,
                         .events(
-                            [], ephemeral: [logged], cursor: self.cursor(max(self.position, subscriber.position)),
-                            more: false))
+                            PollPage(
+                                [], ephemeral: [logged],
+                                cursor: self.cursor(max(self.position, subscriber.position)), hasMore: false)))
+                case .none:
+                    break
                 }
             }
         }
-    }
-
-    // MARK: Polls
-
-    /// Answers with the events behind the reader's position, as many as the limits allow.
-    func answer(_ waiter: PollWaiter, of subscriber: Subscriber, with events: [LoggedEvent]) {
-        var bytes = 0
-        var fitting = 0
-        for event in events.prefix(waiter.limit) {
-            bytes += event.envelope.utf8.count + 1
-            if fitting > 0, bytes > Limits.pollAnswerBytesMax { break }
-            fitting += 1
-        }
-        let isCut = fitting < events.count
-        let seq = isCut ? events[fitting - 1].event.seq : max(self.position, subscriber.position)
-        self.complete(
-            waiter, of: subscriber,
-            .events(Array(events.prefix(fitting)), ephemeral: [], cursor: self.cursor(seq), more: isCut))
-    }
-
-    func complete(_ waiter: PollWaiter, of subscriber: Subscriber, _ result: PollResult) {
-        waiter.timeout?.cancel()
-        self.remove(subscriber.id)
-        waiter.promise.succeed(result)
     }
 }
 
@@ -266,42 +254,6 @@ struct CommittedBatch: Sendable {
     let rewritten: [(seq: Int64, data: String?)]
     /// The log's newest seq after it.
     let tail: Int64
-}
-
-/// Buffers of one tick by what is in them, so that equal readers share one.
-private struct TickCache {
-    private struct Key: Hashable {
-        let marks: [Int32]
-        let slot: Int
-        let isChunked: Bool
-    }
-
-    private var buffers: [Key: ByteBuffer] = [:]
-    private var last: (key: Key, buffer: ByteBuffer)?
-
-    mutating func buffer(marks: [Int32], wire: Wire, isChunked: Bool, of events: [LoggedEvent]) -> ByteBuffer {
-        let key = Key(marks: marks, slot: wire.slot, isChunked: isChunked)
-        // Readers of one room mostly stand side by side.
-        if let last, last.key == key { return last.buffer }
-        let buffer =
-            self.buffers[key]
-            ?? ByteBuffer(joining: marks.map { events[Int($0)].frame(for: wire) }, isChunked: isChunked)
-        self.buffers[key] = buffer
-        self.last = (key, buffer)
-        return buffer
-    }
-
-}
-
-extension ByteBuffer {
-    /// Frames as they go out: behind one another, and as one HTTP/1.1 chunk (RFC 9112, 7.1) where the sink wants that.
-    init(joining frames: [ByteBuffer], isChunked: Bool) {
-        let size = frames.reduce(0) { $0 + $1.readableBytes }
-        self = ByteBufferAllocator().buffer(capacity: size + 32)
-        if isChunked { self.writeString(String(size, radix: 16) + "\r\n") }
-        for frame in frames { self.writeImmutableBuffer(frame) }
-        if isChunked { self.writeString("\r\n") }
-    }
 }
 
 extension StreamSink {

@@ -1,5 +1,4 @@
-package import Core
-package import NIOCore
+import Core
 
 /// One reader on its loop: an open stream, or a poll that waits.
 ///
@@ -8,42 +7,58 @@ final class Subscriber {
     enum Delivery {
         case stream(Wire, any StreamSink)
         case poll(PollWaiter)
+        /// A poll was answered and the next one of its connection is not there yet.
+        case none
     }
 
-    enum State {
+    enum State: UInt8 {
         /// Has everything that the loop has passed.
         case live
         /// Has everything up to ``position``; continues when its connection takes more.
         case behind
         /// As ``behind``, while the database is asked.
         case reading
+        /// Between two polls: its memberships are followed, and nothing is delivered.
+        case resting
         case ended
     }
 
-    let id: Int
-    let subscription: Subscription
-    let profile: Profile
-    let delivery: Delivery
-    /// Membership as of the loop's position, or of a later snapshot when it was registered with one.
-    var visibility: Visibility
+    // What a tick looks at comes first: of thousands of readers none is in the processor's cache, and each line of
+    // theirs that is touched costs as much as the work on it.
+
+    var state = State.live
+    /// What the current tick brings: where it stands in the ``TickTree``.
+    var node = TickTree.root
+    var lastMarkedSeq: Int64 = 0
     /// All events up to here were delivered or are none of its business; exact only when it is not live.
     var position: Int64
-    var state = State.live
     /// The log's tail in the snapshot that ``visibility`` came from.
     let snapshotSeq: Int64
-    /// The room whose loss ends this stream.
-    let scopeRoom: RoomID?
+    let profile: Profile
+    /// The connection of a stream, which of a node's bytes it takes, and how they are made.
+    let stream: Stream?
 
-    // What the current tick brings, as indices into the tick's events.
-    var marks: [Int32] = []
-    var lastMarkedSeq: Int64 = 0
+    struct Stream {
+        let sink: any StreamSink
+        let slot: Int
+    }
 
     // Deadlines, looked at once a second.
     let rotatesAt: Timestamp?
     let expiresAt: Timestamp?
     var stalledSince: Timestamp?
+    /// Of a reader between two polls.
+    var restsUntil: Timestamp?
     /// What its connection had taken in all when it was last looked at.
     var takenBytes = 0
+
+    let id: Int
+    let subscription: Subscription
+    var delivery: Delivery
+    /// Membership as of the loop's position, or of a later snapshot when it was registered with one.
+    var visibility: Visibility
+    /// The room whose loss ends this stream.
+    let scopeRoom: RoomID?
 
     init(
         id: Int, admission: Admission, profile: Profile, delivery: Delivery, rotatesAt: Timestamp?
@@ -53,6 +68,12 @@ final class Subscriber {
         self.scopeRoom = admission.scopeRoom
         self.profile = profile
         self.delivery = delivery
+        self.stream =
+            if case .stream(let wire, let sink) = delivery {
+                Stream(sink: sink, slot: TickTree.slot(of: wire, isChunked: sink.isChunked))
+            } else {
+                nil
+            }
         self.visibility = admission.visibility
         self.position = admission.position
         self.snapshotSeq = admission.bounds.tail
@@ -97,26 +118,4 @@ final class Profile {
         self.decidedSeq = event.seq
         return self.decision
     }
-}
-
-/// A poll that waits for something to answer.
-final class PollWaiter {
-    let limit: Int
-    let promise: EventLoopPromise<PollResult>
-    var timeout: Scheduled<Void>?
-
-    init(limit: Int, promise: EventLoopPromise<PollResult>) {
-        self.limit = limit
-        self.promise = promise
-    }
-}
-
-/// What a waiting poll is answered with.
-package enum PollResult: Sendable {
-    /// Events behind the position it waited at, ascending, and where to go on.
-    case events([LoggedEvent], ephemeral: [LoggedEvent], cursor: Cursor, more: Bool)
-    /// Memory does not reach back to its position any more: ask the database.
-    case reread
-    /// The server ends the wait: the credential ended or the room was lost.
-    case ended(StreamEndReason, cursor: Cursor)
 }

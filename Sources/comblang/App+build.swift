@@ -45,9 +45,7 @@ extension App {
             store, hub: hub, retention: configuration.retention, ids: ids, time: time, logger: logger)
         let application = Application(
             router: gateway.buildRouter(),
-            server: .http1(
-                configuration: HTTP1Channel.Configuration(
-                    additionalChannelHandlers: [UnreadableRequestHandler()], idleTimeout: Self.idleTimeout)),
+            server: gateway.serverBuilder(idleTimeout: Self.idleTimeout),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
             services: [hub] + sweeps,

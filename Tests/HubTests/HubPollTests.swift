@@ -33,9 +33,10 @@ struct HubPollTests {
 
         init(_ result: PollResult) {
             switch result {
-            case .events(let events, let ephemeral, let cursor, let more):
+            case .events(let page):
                 self.init(
-                    events.map(\.event.seq), ephemeral: ephemeral.count, cursor: cursor.description, hasMore: more)
+                    page.events.map(\.event.seq), ephemeral: page.ephemeral.count, cursor: page.cursor.description,
+                    hasMore: page.hasMore)
             case .reread: self.init(mustReread: true)
             case .ended(let reason, let cursor): self.init(cursor: cursor.description, ending: reason)
             }

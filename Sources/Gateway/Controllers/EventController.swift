@@ -42,7 +42,7 @@ struct EventController {
         let query = try Query(request)
         let limit = try query.integer("limit", in: 1...Limits.pollEventsMax, default: Limits.pollEventsDefault)
         let wait = try query.integer("wait", in: 0...Limits.pollWaitSecondsMax, default: Limits.pollWaitSecondsDefault)
-        let events = try EventRequest(request, scope: scope)
+        let events = try EventRequest(request, query, scope: scope)
         let deadline = ContinuousClock.now.advanced(by: .seconds(wait))
         while true {
             let found = try await self.gateway.store.read { store in
@@ -51,12 +51,12 @@ struct EventController {
             }
             let (admission, missed) = found
             let remaining = ContinuousClock.now.duration(to: deadline)
-            if let answer = try self.immediateAnswer(admission, missed, mayWait: remaining > .zero && self.isServing) {
-                return answer.response()
-            }
-            if let answer = try await self.wait(admission, limit: limit, timeout: remaining, context) {
-                return answer.response()
-            }
+            let mayWait = remaining > .zero && self.isServing
+            var page = try self.immediatePage(admission, missed, mayWait: mayWait)
+            if page == nil { page = try await self.wait(admission, limit: limit, timeout: remaining, context) }
+            guard let page else { continue }
+            if self.isServing { await self.keep(admission, limit: limit, wait: wait, on: context.channel) }
+            return Answer(page).response()
         }
     }
 
@@ -74,13 +74,13 @@ struct EventController {
     /// The answer that needs no waiting; `nil` if there is nothing to say yet.
     ///
     /// - throws: ``Problem`` `cursor-expired`.
-    private func immediateAnswer(
+    private func immediatePage(
         _ admission: Admission, _ missed: (events: [Event], considered: Int64), mayWait: Bool
-    ) throws -> Answer? {
+    ) throws -> PollPage? {
         let epoch = admission.bounds.epoch
         switch admission.start {
         case .fresh:
-            return PollAnswer([], cursor: admission.bounds.tailCursor, hasMore: false).answer()
+            return PollPage([], cursor: admission.bounds.tailCursor, hasMore: false)
         case .gap:
             let cursor = admission.bounds.tailCursor
             throw Problem(
@@ -88,11 +88,10 @@ struct EventController {
                 members: ["cursor": .string(cursor.description)])
         case .resumed:
             guard missed.events.isEmpty, mayWait else {
-                return PollAnswer(
+                return PollPage(
                     missed.events.map { LoggedEvent($0, epoch: epoch) },
                     cursor: Cursor(epoch: epoch, seq: missed.considered),
-                    hasMore: missed.considered < admission.bounds.tail
-                ).answer()
+                    hasMore: missed.considered < admission.bounds.tail)
             }
             return nil
         }
@@ -101,7 +100,7 @@ struct EventController {
     /// Waits at the hub; `nil` if the database must be asked again.
     private func wait(
         _ admission: Admission, limit: Int, timeout: Duration, _ context: GatewayContext
-    ) async throws -> Answer? {
+    ) async throws -> PollPage? {
         let loop = context.channel.eventLoop
         let reservation = try self.gateway.hub.reserve(admission.subscription, on: loop)
         // Nothing was missed up to the snapshot's tail: waiting begins there.
@@ -109,8 +108,8 @@ struct EventController {
             admission.advancedToTail(), reservation, limit: limit, timeout: timeout, on: loop)
         let watch = try? await loop.submit {
             let connection = try ConnectionHandler.attach(to: context.channel)
-            connection.listener = ConnectionHandler.Listener(
-                closed: { self.gateway.hub.cancelWait(reservation, on: loop) })
+            connection.listen(
+                ConnectionHandler.Listener(closed: { self.gateway.hub.cancelWait(reservation, on: loop) }))
             return NIOLoopBound(connection, eventLoop: loop)
         }.get()
         let result = try await withGracefulShutdownHandler {
@@ -118,16 +117,26 @@ struct EventController {
         } onGracefulShutdown: {
             self.gateway.hub.drain()
         }
-        if let watch { try? await loop.submit { watch.value.listener = nil }.get() }
+        if let watch { try? await loop.submit { watch.value.stopListening() }.get() }
         switch result {
-        case .events(let events, let ephemeral, let cursor, let hasMore):
-            return PollAnswer(events, ephemeral: ephemeral, cursor: cursor, hasMore: hasMore).answer()
+        case .events(let page):
+            return page
         case .ended(_, let cursor):
             // What ended the wait (a revoked token, a lost room) is told to the next request.
-            return PollAnswer([], cursor: cursor, hasMore: false).answer()
+            return PollPage([], cursor: cursor, hasMore: false)
         case .reread:
             return nil
         }
+    }
+
+    /// Lets the connection keep what this poll was admitted with, as most clients poll again.
+    private func keep(_ admission: Admission, limit: Int, wait: Int, on channel: any Channel) async {
+        try? await channel.eventLoop.submit {
+            try channel.pipeline.syncOperations.handler(type: RequestSwitch.self).pollAnswered { head in
+                guard let reader = self.gateway.hub.rest(admission, on: channel.eventLoop) else { return nil }
+                return RepeatedPoll(head, reader: reader, limit: limit, wait: wait)
+            }
+        }.get()
     }
 
     // MARK: Streams
@@ -136,13 +145,12 @@ struct EventController {
         _ request: Request, _ context: GatewayContext, scope: EventRequest.Scope
     ) async throws -> Response {
         let query = try Query(request)
-        let wire = try Self.wire(request, query)
-        let isPadded = try query.flag("pad")
-        let events = try EventRequest(request, scope: scope)
+        let opening = try StreamOpening(request, query, scope: scope)
+        let wire = opening.wire
         let use = TicketUse.stream(isResuming: EventRequest.isResuming(request))
         let (identity, ticket) = try await self.identity(request, query, use)
         let admission = try await self.gateway.store.read { store in
-            try events.admission(of: identity, transport: wire.transport, ticket: ticket, in: store)
+            try opening.events.admission(of: identity, transport: wire.transport, ticket: ticket, in: store)
         }
         guard self.isServing else { return try self.refusal(.drain, Problem(.unavailable), admission, wire) }
         let reservation: Registry.Reservation
@@ -153,7 +161,7 @@ struct EventController {
         }
         return EventStream(
             gateway: self.gateway, admission: admission, reservation: reservation, wire: wire,
-            channel: context.channel, isPadded: isPadded
+            channel: context.channel, isPadded: opening.isPadded
         ).response()
     }
 
@@ -173,18 +181,6 @@ struct EventController {
         return Response(status: .ok, headers: EventStream.headers(for: wire), body: ResponseBody(byteBuffer: frame))
     }
 
-    private static func wire(_ request: Request, _ query: Query) throws(Problem) -> Wire {
-        let isNamed = try query.flag("names", default: true)
-        switch query["format"] {
-        case nil:
-            let accepts = request.headers[.accept] ?? ""
-            return accepts.contains("application/x-ndjson") ? .ndjson : isNamed ? .sse : .sseUnnamed
-        case "sse": return isNamed ? .sse : .sseUnnamed
-        case "ndjson": return .ndjson
-        case .some: throw .invalid("format", "must be sse or ndjson")
-        }
-    }
-
     private func webSocket(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let query = try Query(request)
         let accept: String
@@ -197,7 +193,7 @@ struct EventController {
         }
         let scope: EventRequest.Scope =
             if let call = try query.identifier("call", as: CallID.self) { .call(call) } else { .user }
-        let events = try EventRequest(request, scope: scope)
+        let events = try EventRequest(request, query, scope: scope)
         let (identity, _) = try await self.identity(request, query, .webSocket)
         let admission = try await self.gateway.store.read { store in
             try events.admission(of: identity, transport: .websocket, in: store)

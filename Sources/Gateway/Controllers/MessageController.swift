@@ -22,10 +22,19 @@ struct MessageController: Sendable {
         let bytes = try await request.readBody()
         let body = try bytes.decode(NewMessageRequest.self)
         return try await self.gateway.write(request, context, body: bytes, creating: true) { store, acting in
-            let new = NewMessage(content: body.content, metadata: body.metadata)
-            let message = try store.postMessage(new, in: reference, as: acting)
-            return try Answer(.created, message, acting.user, location: true)
+            try Self.post(body, in: reference, store, acting)
         }
+    }
+
+    /// The write of a posted message and its answer.
+    ///
+    /// - throws: what ``StoreWriter/postMessage(_:in:as:)`` throws.
+    static func post(
+        _ body: NewMessageRequest, in room: RoomReference, _ store: any StoreWriter, _ acting: Acting
+    ) throws -> Answer {
+        let new = NewMessage(content: body.content, metadata: body.metadata)
+        let message = try store.postMessage(new, in: room, as: acting)
+        return try Answer(.created, message, acting.user, location: true)
     }
 
     @Sendable private func list(_ request: Request, _ context: GatewayContext) async throws -> Response {

@@ -60,6 +60,9 @@ package final class AccessTokens: Sendable {
         return claims
     }
 
+    /// What a token says that was verified before; whether it has expired is the caller's question.
+    func knownClaims(in token: String) -> AccessClaims? { self.verified.withLock { $0[token] } }
+
     private func verify(_ token: String) async throws(Problem) -> AccessClaims {
         guard token.utf8.count <= Self.tokenBytesMax,
             let payload = try? await self.keys.verify(token, as: AccessTokenPayload.self),

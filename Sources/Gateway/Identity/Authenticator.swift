@@ -5,7 +5,7 @@ package import Logging
 /// Tells who asks, by access token or stream ticket.
 package final class Authenticator: Sendable {
     private let store: any EventStore
-    private let tokens: AccessTokens
+    let tokens: AccessTokens
     private let time: any TimeSource
     private let logger: Logger
     private let cache: IdentityCache
@@ -29,6 +29,19 @@ package final class Authenticator: Sendable {
         let claims = try await self.tokens.claims(in: token, now: self.time.now)
         let user = try await self.user(of: claims.session)
         guard user.id == claims.user else { throw Problem(.unauthorized) }
+        return Identity(
+            user: user, device: DeviceID(session: claims.session, label: deviceLabel), session: claims.session,
+            expiresAt: claims.expiresAt)
+    }
+
+    /// Who a verified token stands for, if that is known without the database.
+    ///
+    /// - parameter deviceLabel: already checked.
+    func knownIdentity(_ claims: AccessClaims, deviceLabel: String?) -> Identity? {
+        let now = self.time.now
+        guard now < claims.expiresAt, let user = self.cache.lookup(claims.session).user, user.id == claims.user,
+            !user.isSuspended, now.duration(since: user.lastUsedAt) < Limits.lastUsedPrecision
+        else { return nil }
         return Identity(
             user: user, device: DeviceID(session: claims.session, label: deviceLabel), session: claims.session,
             expiresAt: claims.expiresAt)

@@ -20,20 +20,25 @@ struct CrossOriginMiddleware: RouterMiddleware {
         guard let origin = request.headers[.origin] else { return try await next(request, context) }
         let isPreflight = request.method == .options && request.headers[.accessControlRequestMethod] != nil
         var response = isPreflight ? Response(status: .noContent) : try await next(request, context)
-        if let allowedOrigins {
-            response.headers[.vary] = "Origin"
-            guard allowedOrigins.contains(origin) else { return response }
-            response.headers[.accessControlAllowOrigin] = origin
-        } else {
-            response.headers[.accessControlAllowOrigin] = "*"
+        for field in Self.fields(for: origin, allowedOrigins: self.allowedOrigins) {
+            if isPreflight, field.name == .accessControlExposeHeaders { continue }
+            response.headers[field.name] = field.value
         }
-        if isPreflight {
+        if isPreflight, response.headers[.accessControlAllowOrigin] != nil {
             response.headers[.accessControlAllowMethods] = Self.allowedMethods
             response.headers[.accessControlAllowHeaders] = Self.allowedHeaders
             response.headers[.accessControlMaxAge] = "86400"
-        } else {
-            response.headers[.accessControlExposeHeaders] = Self.exposed
         }
         return response
+    }
+
+    /// What an answer that is no preflight's says to the browser; nothing to those that ask from no other origin.
+    static func fields(for origin: String?, allowedOrigins: [String]?) -> HTTPFields {
+        guard let origin else { return [:] }
+        guard let allowedOrigins else {
+            return [.accessControlAllowOrigin: "*", .accessControlExposeHeaders: Self.exposed]
+        }
+        guard allowedOrigins.contains(origin) else { return [.vary: "Origin"] }
+        return [.vary: "Origin", .accessControlAllowOrigin: origin, .accessControlExposeHeaders: Self.exposed]
     }
 }

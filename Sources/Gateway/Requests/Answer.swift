@@ -1,6 +1,7 @@
 package import Core
 package import Foundation
 package import HTTPTypes
+import Hub
 package import Hummingbird
 import NIOCore
 import NIOFoundationCompat
@@ -59,6 +60,13 @@ package struct Answer: Sendable {
             let query = (kept.map(String.init) + ["\(name)=\(next)"]).joined(separator: "&")
             self.headers[.link] = "<\(request.uri.path)?\(query)>; rel=\"next\""
         }
+    }
+
+    /// A page of a long-poll, which is JSON already.
+    init(_ page: PollPage) {
+        self.init(status: .ok, body: Data(buffer: page.body))
+        self.cursor = page.cursor
+        self.headers[.cacheControl] = "no-store"
     }
 
     package func response() -> Response {

@@ -15,18 +15,30 @@ extension Gateway {
     ) async throws -> Response {
         let identity = try context.requireIdentity()
         let acting = self.acting(as: identity)
-        let idempotency = creating ? try IdempotencyKey(request, body: body, user: identity.user.id) : nil
-        let answer = try await self.store.write { store in
-            if let kept = try idempotency?.keptAnswer(in: store, at: acting.now) { return kept }
-            var answer = try operation(store, acting)
-            if let seq = store.lastAppendedSeq {
-                answer.cursor = Cursor(epoch: try store.logBounds().epoch, seq: seq)
-            }
-            if answer.refusal == nil { try idempotency?.keep(answer, in: store, at: acting.now) }
-            return answer
-        }
+        let idempotency =
+            creating
+            ? try IdempotencyKey(
+                request.headers[.idempotencyKey], method: request.method.rawValue, path: request.uri.path, body: body,
+                user: identity.user.id) : nil
+        let answer = try await self.store.write { try self.answer(in: $0, acting, idempotency, operation) }
         if let refusal = answer.refusal { throw refusal }
         return answer.response()
+    }
+
+    /// What a write does in its savepoint: it happens once for each key, and its answer names its last event.
+    ///
+    /// - throws: what `operation` throws; ``Problem`` `idempotency-key-reused`.
+    func answer(
+        in store: any StoreWriter, _ acting: Acting, _ idempotency: IdempotencyKey?,
+        _ operation: (any StoreWriter, Acting) throws -> Answer
+    ) throws -> Answer {
+        if let kept = try idempotency?.keptAnswer(in: store, at: acting.now) { return kept }
+        var answer = try operation(store, acting)
+        if let seq = store.lastAppendedSeq {
+            answer.cursor = Cursor(epoch: self.hub.epoch, seq: seq)
+        }
+        if answer.refusal == nil { try idempotency?.keep(answer, in: store, at: acting.now) }
+        return answer
     }
 
     /// Reads one snapshot for the asking user; `Event-Cursor` is its position in the log.
@@ -48,16 +60,18 @@ extension Gateway {
 }
 
 /// An `Idempotency-Key` with what it is bound to.
-private struct IdempotencyKey: Sendable {
-    let user: UserID
-    let method: String
-    let path: String
-    let key: String
-    let bodyHash: String
+struct IdempotencyKey: Sendable {
+    private let user: UserID
+    private let method: String
+    private let path: String
+    private let key: String
+    private let bodyHash: String
 
     /// `nil` if the request carries none.
-    init?(_ request: Request, body: BodyBytes?, user: UserID) throws(Problem) {
-        guard let key = request.headers[.idempotencyKey] else { return nil }
+    ///
+    /// - throws: ``Problem`` `validation-failed` for a key of another shape.
+    init?(_ key: String?, method: String, path: String, body: BodyBytes?, user: UserID) throws(Problem) {
+        guard let key else { return nil }
         guard (1...Limits.idempotencyKeyCharactersMax).contains(key.utf8.count),
             key.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
         else {
@@ -65,8 +79,8 @@ private struct IdempotencyKey: Sendable {
                 "Idempotency-Key", "must be 1 to \(Limits.idempotencyKeyCharactersMax) visible ASCII characters")
         }
         self.user = user
-        self.method = request.method.rawValue
-        self.path = request.uri.path
+        self.method = method
+        self.path = path
         self.key = key
         self.bodyHash = (body ?? BodyBytes(data: Data())).hash
     }

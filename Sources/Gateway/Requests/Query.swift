@@ -7,9 +7,13 @@ package struct Query: Sendable {
     private let pairs: [(name: String, value: String)]
 
     /// - throws: ``Problem`` `invalid-request` for a malformed percent-escape, text that is not UTF-8, or a NUL.
-    package init(_ request: Request) throws(Problem) {
+    package init(_ request: Request) throws(Problem) { try self.init(text: request.uri.query) }
+
+    /// - parameter text: what follows the `?` of a request's target.
+    /// - throws: ``Problem`` as above.
+    init(text: String?) throws(Problem) {
         var pairs: [(name: String, value: String)] = []
-        for field in (request.uri.query ?? "").split(separator: "&") {
+        for field in (text ?? "").split(separator: "&") {
             let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let decoded = parts.map { $0.replacing("+", with: " ").removingPercentEncoding }
             guard let name = decoded[0], let value = decoded.count == 2 ? decoded[1] : "", !name.contains("\0"),

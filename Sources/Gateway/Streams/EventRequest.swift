@@ -19,8 +19,13 @@ struct EventRequest: Sendable {
     let start: StartPosition
 
     /// - throws: ``Problem`` `validation-failed` or `invalid-cursor`.
-    init(_ request: Request, scope: Scope) throws(Problem) {
-        let query = try Query(request)
+    init(_ request: Request, _ query: Query, scope: Scope) throws(Problem) {
+        try self.init(query, lastEventID: request.headers[.lastEventID], scope: scope)
+    }
+
+    /// - parameter lastEventID: the field `Last-Event-ID`.
+    /// - throws: ``Problem`` as above.
+    init(_ query: Query, lastEventID: String?, scope: Scope) throws(Problem) {
         self.scope = scope
         let typeTexts = query.all("types").flatMap { $0.split(separator: ",").map(String.init) }
         guard typeTexts.count <= Limits.typePatternsMax else {
@@ -39,7 +44,7 @@ struct EventRequest: Sendable {
             throw .invalid("room", "must be given at most \(Limits.roomFiltersMax) times")
         }
         // What an EventSource last saw is newer than the URL that it was made with.
-        switch request.headers[.lastEventID].flatMap({ $0.isEmpty ? nil : $0 }) ?? query["after"] {
+        switch lastEventID.flatMap({ $0.isEmpty ? nil : $0 }) ?? query["after"] {
         case nil: self.start = .tail
         case "earliest": self.start = .earliest
         case .some(let text):

@@ -16,9 +16,6 @@ struct EventStream: Sendable {
     let channel: any Channel
     let isPadded: Bool
 
-    /// `SO_SNDBUF`; the kernel takes twice as much.
-    private static let sendBufferBytes: SocketOptionValue = 128 * 1024
-
     static func headers(for wire: Wire) -> HTTPFields {
         [
             .contentType: wire.transport == .ndjson ? "application/x-ndjson" : "text/event-stream",
@@ -27,12 +24,17 @@ struct EventStream: Sendable {
         ]
     }
 
+    /// As above, of a stream that begins where it was admitted.
+    static func headers(for wire: Wire, _ admission: Admission) -> HTTPFields {
+        var headers = Self.headers(for: wire)
+        headers[.eventCursor] = Cursor(epoch: admission.bounds.epoch, seq: admission.position).description
+        return headers
+    }
+
     /// The response of an SSE or NDJSON stream.
     func response() -> Response {
-        var headers = Self.headers(for: self.wire)
-        headers[.eventCursor] = Cursor(epoch: self.admission.bounds.epoch, seq: self.admission.position).description
-        return Response(
-            status: .ok, headers: headers,
+        Response(
+            status: .ok, headers: Self.headers(for: self.wire, self.admission),
             body: ResponseBody { writer in
                 if self.isPadded, let padding = self.wire.padding {
                     try await writer.write(ByteBuffer(string: padding))
@@ -41,14 +43,13 @@ struct EventStream: Sendable {
                     let connection = try ConnectionHandler.attach(to: self.channel)
                     guard let context = connection.context else { throw ChannelError.ioOnClosedChannel }
                     let sink = ConnectionSink(isChunked: true, context: context, finished: finished)
-                    self.listen(on: connection, sink)
+                    connection.listen(sink, at: self.gateway.hub, self.reservation, on: self.channel.eventLoop)
                     return sink
                 }
                 try await writer.finish(nil)
                 try? await self.channel.eventLoop.submit {
                     let connection = try ConnectionHandler.attach(to: self.channel)
-                    connection.sink?.isResponseComplete = true
-                    connection.sink = nil
+                    if let sink = connection.sink { connection.responseEnded(of: sink) }
                 }.get()
             })
     }
@@ -68,9 +69,10 @@ struct EventStream: Sendable {
                     self.gateway.hub.close(self.reservation, on: loop)
                     finished.succeed()
                 })
-            let context = try installWebSocket(handler, on: self.channel)
+            try installWebSocket(handler, on: self.channel)
+            guard let context = connection.context else { throw ChannelError.ioOnClosedChannel }
             let sink = ConnectionSink(isChunked: false, context: context, finished: finished)
-            self.listen(on: connection, sink)
+            connection.listen(sink, at: self.gateway.hub, self.reservation, on: self.channel.eventLoop)
             return NIOLoopBound((handler, sink), eventLoop: loop)
         }.get()
         return Response(
@@ -87,19 +89,6 @@ struct EventStream: Sendable {
                     .get()
                 // The closing handshake belongs to the handler; the HTTP side never speaks on this connection again.
                 try? await self.channel.closeFuture.get()
-            })
-    }
-
-    private func listen(on connection: ConnectionHandler, _ sink: ConnectionSink) {
-        let loop = self.channel.eventLoop
-        // Else the kernel takes megabytes for a reader that stalls before the hub can see it.
-        try? self.channel.syncOptions?.setOption(.socketOption(.so_sndbuf), value: Self.sendBufferBytes)
-        connection.sink = sink
-        connection.listener = ConnectionHandler.Listener(
-            becameWritable: { self.gateway.hub.becameWritable(self.reservation, on: loop) },
-            closed: {
-                self.gateway.hub.close(self.reservation, on: loop)
-                sink.closed()
             })
     }
 
@@ -132,7 +121,7 @@ struct EventStream: Sendable {
         }
         try? await loop.submit {
             self.gateway.hub.close(self.reservation, on: loop)
-            (try? ConnectionHandler.attach(to: self.channel))?.listener = nil
+            (try? ConnectionHandler.attach(to: self.channel))?.stopListening()
         }.get()
     }
 }

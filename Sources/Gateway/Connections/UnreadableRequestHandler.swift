@@ -1,29 +1,29 @@
 import Core
 import HTTPTypes
 import Hummingbird
-package import NIOCore
+import NIOCore
 import NIOFoundationCompat
 import NIOHTTP1
-package import NIOHTTPTypes
+import NIOHTTPTypes
 
 /// Sees to connections whose bytes are no HTTP: Hummingbird answers them with a bare 400, which becomes a problem like
 /// any other here, and a moment later the connection is closed.
 ///
 /// Nothing more is read from it by then, not even its end: a client that goes on sending (a head of 10 MB) or goes away
 /// would hold a socket here until the idle timeout.
-package final class UnreadableRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
-    package typealias InboundIn = HTTPRequestPart
-    package typealias OutboundIn = HTTPResponsePart
-    package typealias OutboundOut = HTTPResponsePart
+final class UnreadableRequestHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPRequestPart
+    typealias OutboundIn = HTTPResponsePart
+    typealias OutboundOut = HTTPResponsePart
 
     /// For the answer to arrive: closing with unread bytes resets the connection, and the client may lose it.
     private static let answerTime = TimeAmount.seconds(2)
 
     private var isUnreadable = false
 
-    package init() {}
+    
 
-    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if error is HTTPParserError {
             self.isUnreadable = true
             let channel = context.channel
@@ -32,7 +32,7 @@ package final class UnreadableRequestHandler: ChannelDuplexHandler, RemovableCha
         context.fireErrorCaught(error)
     }
 
-    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         guard self.isUnreadable, case .head(let bare) = Self.unwrapOutboundIn(data), bare.status == .badRequest,
             let (head, body) = try? Self.answer()
         else {

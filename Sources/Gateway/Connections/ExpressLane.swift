@@ -1,0 +1,52 @@
+import Core
+import NIOHTTP1
+
+/// The few requests that come by the thousand: posting a message, polling again, opening a stream with a token.
+///
+/// They are answered on their event loop without a task of their own, and only in the case that all goes well. Whatever
+/// else turns up (a token not seen before, a body that is no JSON, a refusal) is declined: the router gets the request
+/// as if nothing had been, and tells the client what is wrong. So every rule is in one place, and this lane can only
+/// ever be faster.
+struct ExpressLane: Sendable {
+    let gateway: Gateway
+
+    /// The exchange that answers a request, if it is of this lane.
+    func exchange(for head: HTTPRequestHead, on connection: RequestSwitch) -> (any ExpressExchange)? {
+        switch head.method {
+        case .GET:
+            if let poll = connection.poll, let cursor = poll.cursor(of: head) {
+                return ExpressPoll(poll, after: cursor, lane: self, connection: connection)
+            }
+            guard head.uri.utf8.count <= Self.uriBytesMax, head.uri.contains("/events/stream") else { return nil }
+            guard let head = ExpressHead(head), let identity = self.identity(head, on: connection) else { return nil }
+            return ExpressStream(head, identity: identity, lane: self, connection: connection)
+        case .POST:
+            guard head.uri.hasSuffix("/messages"), let head = ExpressHead(head), head.query == nil,
+                let segments = head.segmentsOfRoom, segments.count == 2, segments[1] == "messages",
+                let length = head.contentLength, (0...Limits.bodyBytesMax).contains(length),
+                head.contentType?.isJSONType ?? true, let identity = self.identity(head, on: connection)
+            else { return nil }
+            return ExpressPost(
+                head, room: RoomReference(String(segments[0])), identity: identity, lane: self, connection: connection)
+        default:
+            return nil
+        }
+    }
+
+    private static let uriBytesMax = 2048
+
+    /// Who asks, as far as that is known without asking the database.
+    func identity(_ head: ExpressHead, on connection: RequestSwitch) -> Identity? {
+        guard let token = head.token, head.device.map(DeviceID.isValid(label:)) ?? true,
+            let claims = connection.credentials.claims(in: token, self.gateway.authenticator.tokens)
+        else { return nil }
+        return self.gateway.authenticator.knownIdentity(claims, deviceLabel: head.device)
+    }
+
+    var isServing: Bool { self.gateway.readiness.state != .draining }
+}
+
+extension String {
+    /// Whether a body of this media type is read as JSON; see ``Request/readBody(textAllowed:)``.
+    fileprivate var isJSONType: Bool { self == "application/json" || self == "application/x-www-form-urlencoded" }
+}

@@ -1,0 +1,63 @@
+import Core
+import Foundation
+import Hub
+import NIOCore
+import NIOFoundationCompat
+
+/// `POST /v1/rooms/{room}/messages` of the express lane.
+final class ExpressPost: ExpressExchange {
+    private let head: ExpressHead
+    private let room: RoomReference
+    private let identity: Identity
+    private let lane: ExpressLane
+    private let connection: RequestSwitch
+    private var body = ByteBuffer()
+
+    init(
+        _ head: ExpressHead, room: RoomReference, identity: Identity, lane: ExpressLane, connection: RequestSwitch
+    ) {
+        self.head = head
+        self.room = room
+        self.identity = identity
+        self.lane = lane
+        self.connection = connection
+    }
+
+    /// The decoder holds the body to its declared length, which is within bounds.
+    func contentReceived(_ bytes: ByteBuffer) {
+        if self.body.readableBytes == 0 { self.body = bytes } else { self.body.writeImmutableBuffer(bytes) }
+    }
+
+    func requestEnded() {
+        let bytes = BodyBytes(data: Data(buffer: self.body))
+        guard let request = try? bytes.decode(NewMessageRequest.self), let loop = self.connection.context?.eventLoop
+        else { return self.connection.decline() }
+        let gateway = self.lane.gateway
+        let acting = gateway.acting(as: self.identity)
+        let idempotency: IdempotencyKey?
+        do {
+            idempotency = try IdempotencyKey(
+                self.head.idempotencyKey, method: "POST", path: String(self.head.path), body: bytes,
+                user: acting.user.id)
+        } catch {
+            return self.connection.decline()
+        }
+        let (room, exchange) = (self.room, NIOLoopBound(self, eventLoop: loop))
+        gateway.store.write { store in
+            try gateway.answer(in: store, acting, idempotency) { store, acting in
+                try MessageController.post(request, in: room, store, acting)
+            }
+        } completion: { result in
+            loop.execute { exchange.value.wrote(result) }
+        }
+    }
+
+    private func wrote(_ result: Result<Answer, any Error>) {
+        guard case .success(let answer) = result, answer.refusal == nil else { return self.connection.decline() }
+        self.connection.answer(
+            ResponseBytes(answer, origin: self.head.origin, gateway: self.lane.gateway).bytes)
+    }
+
+    func shouldEnd() {}
+    func connectionClosed() {}
+}

@@ -1,0 +1,71 @@
+import Core
+import Hub
+import NIOCore
+
+/// `GET …/events/stream` of the express lane: SSE or NDJSON that holds a connection and no task.
+final class ExpressStream: ExpressExchange {
+    private let head: ExpressHead
+    private let identity: Identity
+    private let lane: ExpressLane
+    private let connection: RequestSwitch
+
+    init(_ head: ExpressHead, identity: Identity, lane: ExpressLane, connection: RequestSwitch) {
+        self.head = head
+        self.identity = identity
+        self.lane = lane
+        self.connection = connection
+    }
+
+    func contentReceived(_ bytes: ByteBuffer) {}
+
+    func requestEnded() {
+        guard let loop = self.connection.context?.eventLoop, let opening = try? StreamOpening(self.head) else {
+            return self.connection.decline()
+        }
+        let (identity, exchange) = (self.identity, NIOLoopBound(self, eventLoop: loop))
+        self.lane.gateway.store.read { store in
+            try opening.events.admission(of: identity, transport: opening.wire.transport, in: store)
+        } completion: { result in
+            loop.execute { exchange.value.admitted(result, opening) }
+        }
+    }
+
+    private func admitted(_ result: Result<Admission, any Error>, _ opening: StreamOpening) {
+        let gateway = self.lane.gateway
+        guard case .success(let admission) = result, self.lane.isServing, let context = self.connection.context,
+            let reservation = try? gateway.hub.reserve(admission.subscription, on: context.eventLoop),
+            let handler = try? ConnectionHandler.attach(to: context.channel)
+        else { return self.connection.decline() }
+        self.connection.answerBegan()
+        var head = ResponseBytes(
+            streaming: EventStream.headers(for: opening.wire, admission), origin: self.head.origin, gateway: gateway
+        ).bytes
+        if opening.isPadded, let padding = opening.wire.padding {
+            head.writeImmutableBuffer(ByteBuffer(joining: [ByteBuffer(string: padding)], isChunked: true))
+        }
+        handler.writeAndFlush(head)
+        self.run(admission, reservation, opening.wire, handler, on: context.eventLoop)
+    }
+
+    private func run(
+        _ admission: Admission, _ reservation: Registry.Reservation, _ wire: Wire, _ handler: ConnectionHandler,
+        on loop: any EventLoop
+    ) {
+        guard let context = handler.context else { return }
+        let gateway = self.lane.gateway
+        let finished = loop.makePromise(of: Void.self)
+        let sink = ConnectionSink(isChunked: true, context: context, finished: finished)
+        handler.listen(sink, at: gateway.hub, reservation, on: loop)
+        finished.futureResult.assumeIsolated().whenComplete { [connection] _ in
+            gateway.hub.close(reservation, on: loop)
+            handler.stopListening()
+            handler.finish(sink)
+            connection.answered()
+        }
+        // Too much happened since the admission: the client comes again at once with the same cursor.
+        if !gateway.hub.begin(admission, reservation, wire: wire, sink: sink, on: loop) { sink.finish(grace: .zero) }
+    }
+
+    func shouldEnd() { self.lane.gateway.hub.drain() }
+    func connectionClosed() {}
+}

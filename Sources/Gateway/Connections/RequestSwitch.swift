@@ -1,0 +1,290 @@
+import Hub
+import Hummingbird
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+import NIOHTTPTypesHTTP1
+
+/// One answer of the express lane, from the request's end on. On its connection's event loop.
+protocol ExpressExchange: AnyObject {
+    /// A piece of the request's body.
+    func contentReceived(_ bytes: ByteBuffer)
+    /// The request is complete: it is answered by ``RequestSwitch/answer(_:)``, at once or later, or declined.
+    func requestEnded()
+    /// The server stops; what may go on for long is to end.
+    func shouldEnd()
+    /// The connection is gone.
+    func connectionClosed()
+}
+
+/// Sits behind the HTTP/1.1 decoder of a connection and gives each request to the express lane or to the router, whose
+/// handlers and task the connection gets with the first request that needs them.
+///
+/// Own code, as Hummingbird answers every request in a task: that is a third of what a durable message costs, two
+/// thirds of a long-poll, and half of the memory of a stream.
+final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias InboundOut = HTTPServerRequestPart
+    typealias OutboundIn = HTTPServerResponsePart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    typealias RouterChannel = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
+
+    private let lane: ExpressLane
+    private let idleTimeout: TimeAmount
+    /// The router's side of the connection; `nil` when it is gone without having needed one.
+    private let router: EventLoopPromise<RouterChannel?>
+    private var machine = RequestSwitchStateMachine()
+    private(set) var context: ChannelHandlerContext?
+    /// Where answers are written, below the encoder.
+    private var connection: ConnectionHandler?
+
+    private var exchange: (any ExpressExchange)?
+    /// The express lane's request, should the router have to answer it.
+    private var recorded: [HTTPServerRequestPart] = []
+    /// What came behind it.
+    private var held: CircularBuffer<HTTPServerRequestPart> = []
+    private var isReadWanted = false
+    private var hasRouter = false
+
+    private var idleSince = NIODeadline.now()
+    private var idleTimer: Scheduled<Void>?
+
+    /// The last request that the router was given, if it might be a poll that comes again.
+    private var lastPoll: HTTPRequestHead?
+    /// What the connection polls for.
+    private(set) var poll: RepeatedPoll?
+    /// As the client last proved who it is.
+    var credentials = ExpressCredentials()
+
+    init(lane: ExpressLane, idleTimeout: TimeAmount, router: EventLoopPromise<RouterChannel?>) {
+        self.lane = lane
+        self.idleTimeout = idleTimeout
+        self.router = router
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        self.awaitClient(context)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        self.idleTimer?.cancel()
+        self.idleTimer = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.machine.closed()
+        self.idleTimer?.cancel()
+        self.idleTimer = nil
+        let exchange = self.exchange
+        self.letGo()
+        self.held.removeAll()
+        self.forgetPoll()
+        exchange?.connectionClosed()
+        if !self.hasRouter { self.router.succeed(nil) }
+        context.fireChannelInactive()
+    }
+
+    // MARK: Requests
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        self.take(Self.unwrapInboundIn(data), context)
+    }
+
+    private func take(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
+        self.idleSince = .now()
+        switch part {
+        case .head(let head):
+            let exchange = self.machine.mayTakeExpress ? self.lane.exchange(for: head, on: self) : nil
+            switch self.machine.headReceived(isExpress: exchange != nil) {
+            case .toExpress:
+                self.exchange = exchange
+                self.recorded.append(part)
+            case .toRouter:
+                self.lastPoll = RepeatedPoll.mayBe(head) ? head : nil
+                self.route(part, context)
+            case .hold: self.held.append(part)
+            case .drop: break
+            }
+        case .body(let bytes):
+            switch self.machine.contentReceived(isEnd: false) {
+            case .toExpress:
+                self.recorded.append(part)
+                self.exchange?.contentReceived(bytes)
+            case .toRouter: self.route(part, context)
+            case .hold: self.held.append(part)
+            case .drop: break
+            }
+        case .end:
+            switch self.machine.contentReceived(isEnd: true) {
+            case .toExpress:
+                self.recorded.append(part)
+                self.exchange?.requestEnded()
+            case .toRouter: self.route(part, context)
+            case .hold: self.held.append(part)
+            case .drop: break
+            }
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) { context.fireChannelReadComplete() }
+
+    /// Reading goes on while an answer is under way, as most clients wait for it; not when they do not.
+    func read(context: ChannelHandlerContext) {
+        if self.held.isEmpty { context.read() } else { self.isReadWanted = true }
+    }
+
+    // MARK: The express lane's answers
+
+    /// Writes the whole answer.
+    func answer(_ bytes: ByteBuffer) {
+        guard self.exchange != nil, let context else { return }
+        if self.connection == nil { self.connection = try? ConnectionHandler.attach(to: context.channel) }
+        self.connection?.writeAndFlush(bytes)
+        self.answered()
+    }
+
+    /// The answer has been written, to its end.
+    func answered() {
+        self.letGo()
+        let next = self.machine.expressAnswered()
+        guard let context else { return }
+        self.awaitClient(context)
+        switch next {
+        case .nothing: break
+        case .close: context.close(promise: nil)
+        case .read: self.takeHeld(context)
+        }
+    }
+
+    /// Leaves the request to the router, which answers every case there is.
+    func decline() {
+        guard self.machine.expressDeclined(), let context else { return }
+        let parts = self.recorded
+        if case .head(let head)? = parts.first { self.lastPoll = RepeatedPoll.mayBe(head) ? head : nil }
+        self.letGo()
+        for part in parts { self.route(part, context) }
+        context.fireChannelReadComplete()
+        self.takeHeld(context)
+    }
+
+    /// The answer has begun: the router cannot have the request any more.
+    func answerBegan() { self.recorded = [] }
+
+    private func letGo() {
+        self.exchange = nil
+        self.recorded.removeAll(keepingCapacity: true)
+    }
+
+    private func takeHeld(_ context: ChannelHandlerContext) {
+        guard !self.held.isEmpty else { return }
+        // Each may be held again, behind the next answer.
+        let parts = self.held
+        self.held.removeAll()
+        for part in parts { self.take(part, context) }
+        context.fireChannelReadComplete()
+        if self.held.isEmpty, self.isReadWanted {
+            self.isReadWanted = false
+            context.read()
+        }
+    }
+
+    // MARK: The router
+
+    private func route(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
+        self.installRouter(context)
+        context.fireChannelRead(Self.wrapInboundOut(part))
+    }
+
+    private func installRouter(_ context: ChannelHandlerContext) {
+        guard !self.hasRouter else { return }
+        self.hasRouter = true
+        do {
+            let pipeline = context.pipeline.syncOperations
+            try pipeline.addHandlers([HTTP1ToHTTPServerCodec(secure: false), UnreadableRequestHandler()])
+            self.router.succeed(
+                try RouterChannel(
+                    wrappingChannelSynchronously: context.channel,
+                    configuration: .init(isOutboundHalfClosureEnabled: true)))
+        } catch {
+            self.router.succeed(nil)
+            context.close(promise: nil)
+        }
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        guard case .end = Self.unwrapOutboundIn(data) else { return context.write(data, promise: promise) }
+        switch self.machine.routerAnswered() {
+        case .close:
+            context.writeAndFlush(data, promise: promise)
+            context.close(promise: nil)
+        case .nothing, .read:
+            context.write(data, promise: promise)
+            self.awaitClient(context)
+        }
+    }
+
+    // MARK: Polls
+
+    /// The router has answered the last poll: the next one that differs in its cursor alone is the express lane's.
+    func pollAnswered(_ makePoll: (HTTPRequestHead) -> RepeatedPoll?) {
+        guard let head = self.lastPoll else { return }
+        self.lastPoll = nil
+        self.forgetPoll()
+        self.poll = makePoll(head)
+    }
+
+    private func forgetPoll() {
+        self.poll?.reader.forget()
+        self.poll = nil
+    }
+
+    // MARK: The connection's life
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch event {
+        case is ChannelShouldQuiesceEvent:
+            if self.machine.quiesced() { context.close(promise: nil) } else { self.exchange?.shouldEnd() }
+        case ChannelEvent.inputClosed where !self.hasRouter:
+            if self.machine.quiesced() { context.close(promise: nil) }
+        default:
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // What is no HTTP is answered by the router, unless something else is still to be answered.
+        if error is HTTPParserError, self.exchange == nil {
+            self.installRouter(context)
+        } else if self.exchange != nil {
+            _ = self.machine.quiesced()
+            return
+        }
+        context.fireErrorCaught(error)
+    }
+
+    private func awaitClient(_ context: ChannelHandlerContext) {
+        self.idleSince = .now()
+        if self.idleTimer == nil { self.startIdleTimer(context, in: self.idleTimeout) }
+    }
+
+    /// One timer that is looked at when it fires, not one for each request.
+    private func startIdleTimer(_ context: ChannelHandlerContext, in time: TimeAmount) {
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        self.idleTimer = context.eventLoop.scheduleTask(in: time) { bound.value.idleTimerFired() }
+    }
+
+    private func idleTimerFired() {
+        self.idleTimer = nil
+        guard let context, self.machine.awaitsClient else { return }
+        let idle = NIODeadline.now() - self.idleSince
+        if idle < self.idleTimeout {
+            self.startIdleTimer(context, in: self.idleTimeout - idle)
+        } else {
+            context.close(promise: nil)
+        }
+    }
+}

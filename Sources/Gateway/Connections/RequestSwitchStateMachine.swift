@@ -1,0 +1,138 @@
+/// Who answers what comes on one HTTP/1.1 connection: the express lane, or the router with all of Hummingbird.
+///
+/// A request is the express lane's only while nothing else is under way, so answers keep the order of requests.
+struct RequestSwitchStateMachine {
+    private enum State: Hashable {
+        /// Everything that was asked is answered.
+        case idle
+        /// So many requests are the router's and not answered to the end.
+        case routed(Int)
+        /// The express lane reads a request.
+        case reading
+        /// The express lane answers.
+        case answering
+        case closed
+    }
+
+    private var state = State.idle
+    /// A head came and its end did not.
+    private var isWithinRequest = false
+    /// No request is taken after those that were begun.
+    private var isQuiescing = false
+
+    /// Where a part goes.
+    enum Part: Hashable {
+        case toRouter
+        case toExpress
+        /// Behind the answer that is under way.
+        case hold
+        case drop
+    }
+
+    /// What follows an answer.
+    enum Next: Hashable {
+        case nothing
+        /// The parts that were held, and more.
+        case read
+        case close
+    }
+
+    /// Whether a head that comes now may be the express lane's.
+    var mayTakeExpress: Bool { self.state == .idle && !self.isWithinRequest && !self.isQuiescing }
+
+    /// Whether the connection waits for its client and not for us; then the idle timeout runs.
+    var awaitsClient: Bool {
+        switch self.state {
+        case .idle, .reading: true
+        case .routed: self.isWithinRequest
+        case .answering, .closed: false
+        }
+    }
+
+    mutating func headReceived(isExpress: Bool) -> Part {
+        switch self.state {
+        case .idle where isExpress && self.mayTakeExpress:
+            self.state = .reading
+            self.isWithinRequest = true
+            return .toExpress
+        case .idle:
+            self.state = .routed(1)
+            self.isWithinRequest = true
+            return .toRouter
+        case .routed(let count):
+            self.state = .routed(count + 1)
+            self.isWithinRequest = true
+            return .toRouter
+        case .reading, .answering:
+            return .hold
+        case .closed:
+            return .drop
+        }
+    }
+
+    /// - parameter isEnd: the request's last part, not a piece of its body.
+    mutating func contentReceived(isEnd: Bool) -> Part {
+        switch self.state {
+        case .idle, .routed:
+            // Also what comes behind an answer that was given early.
+            if isEnd { self.isWithinRequest = false }
+            return .toRouter
+        case .reading:
+            if isEnd {
+                self.state = .answering
+                self.isWithinRequest = false
+            }
+            return .toExpress
+        case .answering:
+            return .hold
+        case .closed:
+            return .drop
+        }
+    }
+
+    /// The express lane leaves its request to the router after all.
+    ///
+    /// - returns: whether the router is to get it.
+    mutating func expressDeclined() -> Bool {
+        switch self.state {
+        case .reading, .answering:
+            self.state = .routed(1)
+            return true
+        case .idle, .routed, .closed:
+            return false
+        }
+    }
+
+    /// The express lane has answered to the end.
+    mutating func expressAnswered() -> Next {
+        switch self.state {
+        case .reading, .answering:
+            self.state = .idle
+            self.isWithinRequest = false
+            return self.isQuiescing ? .close : .read
+        case .idle, .routed, .closed:
+            return .nothing
+        }
+    }
+
+    /// The router has answered one request to the end.
+    mutating func routerAnswered() -> Next {
+        guard case .routed(let count) = self.state else { return .nothing }
+        guard count == 1 else {
+            self.state = .routed(count - 1)
+            return .nothing
+        }
+        self.state = .idle
+        return self.isQuiescing ? .close : .nothing
+    }
+
+    /// The server stops, or the client has said that it asks for nothing more.
+    ///
+    /// - returns: whether the connection is to be closed at once.
+    mutating func quiesced() -> Bool {
+        self.isQuiescing = true
+        return self.state == .idle && !self.isWithinRequest
+    }
+
+    mutating func closed() { self.state = .closed }
+}

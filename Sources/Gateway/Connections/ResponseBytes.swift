@@ -1,0 +1,57 @@
+import Core
+import HTTPTypes
+import Hub
+import Hummingbird
+import NIOCore
+
+/// An answer of the express lane as it goes out (RFC 9112): the same fields that the router and its middleware give.
+struct ResponseBytes {
+    private(set) var bytes: ByteBuffer
+
+    init(_ answer: Answer, origin: String?, gateway: Gateway) {
+        let count = answer.body?.count ?? 0
+        self.bytes = ByteBufferAllocator().buffer(capacity: 512 + count)
+        self.writeHead(answer.status, origin: origin, gateway: gateway)
+        if answer.body != nil { self.write("Content-Type", "application/json") }
+        if let location = answer.location { self.write("Location", location) }
+        if let cursor = answer.cursor { self.write("Event-Cursor", cursor.description) }
+        for field in answer.headers { self.write(field.name.rawName, field.value) }
+        self.bytes.writeString("Content-Length: \(count)\r\n\r\n")
+        if let body = answer.body { self.bytes.writeBytes(body) }
+    }
+
+    init(_ page: PollPage, origin: String?, gateway: Gateway) {
+        let count = page.body.readableBytes
+        self.bytes = ByteBufferAllocator().buffer(capacity: 512 + count)
+        self.writeHead(.ok, origin: origin, gateway: gateway)
+        self.write("Content-Type", "application/json")
+        self.write("Event-Cursor", page.cursor.description)
+        self.write("Cache-Control", "no-store")
+        self.bytes.writeString("Content-Length: \(count)\r\n\r\n")
+        self.bytes.writeImmutableBuffer(page.body)
+    }
+
+    /// The head of a stream, whose body comes in chunks.
+    init(streaming fields: HTTPFields, origin: String?, gateway: Gateway) {
+        self.bytes = ByteBufferAllocator().buffer(capacity: 512)
+        self.writeHead(.ok, origin: origin, gateway: gateway)
+        for field in fields { self.write(field.name.rawName, field.value) }
+        self.bytes.writeString("Transfer-Encoding: chunked\r\n\r\n")
+    }
+
+    private mutating func writeHead(_ status: HTTPResponse.Status, origin: String?, gateway: Gateway) {
+        self.bytes.writeString("HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n")
+        self.write("X-Request-Id", RequestID().description)
+        self.write("Date", gateway.date.text(at: gateway.time.now))
+        for field in CrossOriginMiddleware.fields(for: origin, allowedOrigins: gateway.settings.allowedOrigins) {
+            self.write(field.name.rawName, field.value)
+        }
+    }
+
+    private mutating func write(_ name: String, _ value: String) {
+        self.bytes.writeString(name)
+        self.bytes.writeString(": ")
+        self.bytes.writeString(value)
+        self.bytes.writeString("\r\n")
+    }
+}
