@@ -13,12 +13,21 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
     /// Reads `k3f9.1042`; `nil` if it has another shape. Whether the log still reaches back there is for
     /// ``LogBounds/resume(from:)`` to say.
     package init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, (1...16).contains(parts[0].utf8.count), (1...19).contains(parts[1].utf8.count),
-            parts[0].utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x7A).contains($0) }),
-            parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }), let seq = Int64(parts[1])
+        let bytes = text.utf8
+        guard let dot = bytes.firstIndex(of: UInt8(ascii: ".")) else { return nil }
+        let (epoch, digits) = (bytes[..<dot], bytes[bytes.index(after: dot)...])
+        guard (1...16).contains(epoch.count), (1...19).contains(digits.count),
+            epoch.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x7A).contains($0) })
         else { return nil }
-        self.init(epoch: String(parts[0]), seq: seq)
+        var seq: Int64 = 0
+        for digit in digits {
+            guard (0x30...0x39).contains(digit) else { return nil }
+            let (product, isTooLarge) = seq.multipliedReportingOverflow(by: 10)
+            let (sum, isOver) = product.addingReportingOverflow(Int64(digit - 0x30))
+            guard !isTooLarge, !isOver else { return nil }
+            seq = sum
+        }
+        self.init(epoch: String(text[..<dot]), seq: seq)
     }
 
     package var description: String { "\(self.epoch).\(self.seq)" }

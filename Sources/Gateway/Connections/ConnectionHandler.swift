@@ -1,25 +1,57 @@
+import Core
 import Hub
 import NIOCore
 import NIOHTTP1
 
-/// Sits between an HTTP/1.1 connection's socket and its encoder: streams write their bytes here, below the encoder, and
-/// hear what becomes of the connection. Installed once, when a connection's first stream or waiting poll comes.
-final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = NIOAny
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// Sits between an HTTP/1.1 connection's socket and its encoder: whole answers and streams write their bytes here, and
+/// hear what becomes of the connection. Installed once, when the first of them comes.
+///
+/// Bytes go straight to the socket where the channel holds nothing back. A fan-out consists of little else than these
+/// calls; the way through the channel costs half as much again as the kernel does, most of it for touching memory that
+/// is in no cache. What the kernel does not take, and every error, is the channel's.
+final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, StreamSink {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
     typealias OutboundIn = IOData
     typealias OutboundOut = IOData
 
-    /// The stream or poll that is on the connection at the moment; HTTP/1.1 has one at a time.
+    // What a write looks at stands together; see ``Subscriber``.
+
+    /// Of the present stream: chunks as the hub framed them, else WebSocket frames.
+    private(set) var isChunked = false
+    /// Whether the channel may hold bytes that its socket has not taken yet: the encoder writes to it as well.
+    private var channelHoldsBytes = true
+    private var isFinished = true
+    /// The socket, as long as it is this connection's; -1 for none, or where there is TLS in between.
+    private var descriptor: NIOBSDSocket.Handle = -1
+    private var writtenBytes = 0
+    private(set) var context: ChannelHandlerContext?
+
+    /// Done when the stream has nothing more to write; its response then ends.
+    private var finished: EventLoopPromise<Void>?
+    /// Counts streams, of which HTTP/1.1 has one at a time.
+    private var streamNumber = 0
+    private var endedNumber = 0
+
+    /// The stream or poll that waits on the connection at the moment.
     struct Listener {
         var becameWritable: () -> Void = {}
         var closed: () -> Void
     }
-
-    private(set) var listener: Listener?
+    private var listener: Listener?
     private var isPrepared = false
-    /// Until the response that it belongs to has been written to its end.
-    private(set) var sink: ConnectionSink?
-    private(set) var context: ChannelHandlerContext?
+
+    /// Looks at what was read before the decoder does; returns whether it took it.
+    var takeFirst: ((ByteBuffer) -> Bool)?
+    /// What was read and is being decoded.
+    private(set) var reading: ByteBuffer?
+
     /// Finds or installs the connection's handler. On its event loop.
     ///
     /// - throws: `ChannelPipelineError.notFound` where there is no HTTP/1.1 encoder.
@@ -32,6 +64,19 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
         return handler
     }
 
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        let pipeline = context.pipeline.syncOperations
+        self.descriptor = (try? pipeline.withUnsafeTransportIfAvailable { (socket: NIOBSDSocket.Handle) in socket }) ?? -1
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        self.descriptor = -1
+    }
+
+    // MARK: Waiting
+
     /// Begins to wait for what happens, so that a client that goes away must be noticed.
     func listen(_ listener: Listener) {
         self.listener = listener
@@ -43,11 +88,93 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
         try? options.setOption(ChannelOptions.Types.SocketOption.tcpUserTimeout, value: 30_000)
     }
 
+    func stopListening() { self.listener = nil }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = Self.unwrapInboundIn(data)
+        if let takeFirst, takeFirst(bytes) { return }
+        self.reading = bytes
+        context.fireChannelRead(data)
+        self.reading = nil
+    }
+
+    /// Gives the decoder bytes that were taken before it.
+    func read(again bytes: ByteBuffer) {
+        guard let context else { return }
+        self.reading = bytes
+        context.fireChannelRead(Self.wrapInboundOut(bytes))
+        self.reading = nil
+        context.fireChannelReadComplete()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { self.listener?.becameWritable() }
+        context.fireChannelWritabilityChanged()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        // The number of the socket may be another connection's from now on.
+        self.descriptor = -1
+        self.isFinished = true
+        let (listener, finished) = (self.listener, self.finished)
+        (self.listener, self.finished) = (nil, nil)
+        listener?.closed()
+        finished?.succeed()
+        context.fireChannelInactive()
+    }
+
+    // MARK: Writing
+
+    /// Writes the bytes of a whole answer, or of a stream's head, and flushes them.
+    func send(_ bytes: ByteBuffer) {
+        var rest = bytes
+        if self.descriptor >= 0, self.pendingBytes == 0 {
+            let sent = bytes.withUnsafeReadableBytes {
+                // A socket that is gone is an error here, not a signal.
+                Self.systemSend(self.descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
+            if sent == bytes.readableBytes { return }
+            if sent > 0 { rest.moveReaderIndex(forwardBy: sent) }
+        }
+        self.channelHoldsBytes = true
+        self.context?.writeAndFlush(Self.wrapOutboundOut(.byteBuffer(rest)), promise: nil)
+    }
+
+    #if canImport(Glibc)
+    private static let systemSend = Glibc.send
+    #elseif canImport(Darwin)
+    private static let systemSend = Darwin.send
+    #endif
+
+    /// Bytes that were written and wait for the kernel.
+    var pendingBytes: Int {
+        guard self.channelHoldsBytes else { return 0 }
+        let pending = (try? self.context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        self.channelHoldsBytes = pending > 0
+        return pending
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        self.channelHoldsBytes = true
+        context.write(data, promise: promise)
+    }
+
+    // MARK: A stream
+
     /// Hands the connection to a stream of the hub.
-    func listen(_ sink: ConnectionSink, at hub: Hub, _ reservation: Registry.Reservation, on loop: any EventLoop) {
+    ///
+    /// - parameter finished: succeeds when the hub has nothing more to write, or the connection is gone.
+    func beginStream(
+        isChunked: Bool, at hub: Hub, _ reservation: Registry.Reservation, on loop: any EventLoop,
+        finished: EventLoopPromise<Void>
+    ) {
         // Else the kernel takes megabytes for a reader that stalls before the hub can see it.
         try? self.context?.channel.syncOptions?.setOption(.socketOption(.so_sndbuf), value: Self.sendBufferBytes)
-        self.sink = sink
+        self.streamNumber += 1
+        self.isChunked = isChunked
+        self.isFinished = false
+        self.writtenBytes = 0
+        self.finished = finished
         self.listen(
             Listener(
                 becameWritable: { hub.becameWritable(reservation, on: loop) },
@@ -57,53 +184,40 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// `SO_SNDBUF`; the kernel takes twice as much.
     private static let sendBufferBytes: SocketOptionValue = 128 * 1024
 
-    func handlerAdded(context: ChannelHandlerContext) { self.context = context }
-    func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+    var isWritable: Bool { !self.channelHoldsBytes || self.context?.channel.isWritable ?? false }
 
-    // MARK: Writing
+    var takenBytes: Int { self.writtenBytes - self.pendingBytes }
 
-    /// Writes bytes of a whole answer, or of a stream's head.
-    func writeAndFlush(_ bytes: ByteBuffer) {
-        self.sink?.channelHoldsBytes = true
-        self.context?.writeAndFlush(Self.wrapOutboundOut(.byteBuffer(bytes)), promise: nil)
+    func write(_ bytes: ByteBuffer) {
+        guard !self.isFinished else { return }
+        self.writtenBytes += bytes.readableBytes
+        self.send(bytes)
     }
 
-    /// Ends the body of a stream, which came in chunks (RFC 9112, 7.1).
-    func finish(_ sink: ConnectionSink) {
-        guard let context else { return }
-        let bound = NIOLoopBound((self, sink), eventLoop: context.eventLoop)
-        context.writeAndFlush(Self.wrapOutboundOut(.byteBuffer(ByteBuffer(string: "0\r\n\r\n")))).whenComplete { _ in
-            let (handler, sink) = bound.value
-            handler.responseEnded(of: sink)
+    func finish(grace: Duration) {
+        guard !self.isFinished, let context else { return }
+        self.isFinished = true
+        let (bound, number) = (NIOLoopBound(self, eventLoop: context.eventLoop), self.streamNumber)
+        context.eventLoop.scheduleTask(in: .milliseconds(grace.milliseconds)) {
+            // A reader that takes nothing does not get to keep the connection and what is buffered for it.
+            let handler = bound.value
+            if handler.endedNumber < number { handler.context?.close(promise: nil) }
         }
+        self.finished?.succeed()
+        self.finished = nil
     }
 
-    /// The sink's response has been written to its end.
-    func responseEnded(of sink: ConnectionSink) {
-        sink.isResponseComplete = true
-        if self.sink === sink { self.sink = nil }
-    }
+    /// The present stream's response was written to its end: what is pending from now on is somebody else's.
+    func streamEnded() { self.endedNumber = self.streamNumber }
 
-    func stopListening() { self.listener = nil }
-
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        self.sink?.channelHoldsBytes = true
-        context.write(data, promise: promise)
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { context.fireChannelRead(data) }
-
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if context.channel.isWritable { self.listener?.becameWritable() }
-        context.fireChannelWritabilityChanged()
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        self.sink?.closed()
-        let listener = self.listener
-        self.listener = nil
-        listener?.closed()
-        context.fireChannelInactive()
+    /// Ends the body of a stream that came in chunks (RFC 9112, 7.1).
+    func endChunks() {
+        guard let context else { return }
+        let (bound, number) = (NIOLoopBound(self, eventLoop: context.eventLoop), self.streamNumber)
+        self.channelHoldsBytes = true
+        context.writeAndFlush(Self.wrapOutboundOut(.byteBuffer(ByteBuffer(string: "0\r\n\r\n")))).whenSuccess {
+            bound.value.endedNumber = max(bound.value.endedNumber, number)
+        }
     }
 }
 

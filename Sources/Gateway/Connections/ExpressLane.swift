@@ -7,16 +7,15 @@ import NIOHTTP1
 /// else turns up (a token not seen before, a body that is no JSON, a refusal) is declined: the router gets the request
 /// as if nothing had been, and tells the client what is wrong. So every rule is in one place, and this lane can only
 /// ever be faster.
-struct ExpressLane: Sendable {
+final class ExpressLane: Sendable {
     let gateway: Gateway
+
+    init(gateway: Gateway) { self.gateway = gateway }
 
     /// The exchange that answers a request, if it is of this lane.
     func exchange(for head: HTTPRequestHead, on connection: RequestSwitch) -> (any ExpressExchange)? {
         switch head.method {
         case .GET:
-            if let poll = connection.poll, let cursor = poll.cursor(of: head) {
-                return ExpressPoll(poll, after: cursor, lane: self, connection: connection)
-            }
             guard head.uri.utf8.count <= Self.uriBytesMax, head.uri.contains("/events/stream") else { return nil }
             guard let head = ExpressHead(head), let identity = self.identity(head, on: connection) else { return nil }
             return ExpressStream(head, identity: identity, lane: self, connection: connection)

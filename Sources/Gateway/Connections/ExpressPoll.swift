@@ -3,68 +3,59 @@ import Hub
 import NIOCore
 import NIOHTTP1
 
-/// What a connection polls for: the request that the router answered last, whose next one differs in its cursor alone.
-struct RepeatedPoll {
+/// What a connection polls for: the request that the router answered last. The next one has the same bytes but for its
+/// cursor, and so needs neither parsing nor a look at who asks for what.
+final class RepeatedPoll {
     let reader: PollReader
     let limit: Int
     let wait: Duration
     let origin: String?
-    private let target: PollTarget
-    private let headers: HTTPHeaders
     fileprivate let token: Substring
     fileprivate let device: String?
+    /// The request's bytes up to the value of its `after`, and behind it.
+    private let head: [UInt8]
+    private let tail: [UInt8]
 
     /// Whether a request may be a poll that comes again.
-    static func mayBe(_ head: HTTPRequestHead) -> Bool {
-        head.method == .GET && PollTarget(head.uri).map { $0.path.hasSuffix("/events") } ?? false
-    }
+    static func mayBe(_ head: HTTPRequestHead) -> Bool { head.method == .GET && head.uri.contains("/events?") }
 
-    /// - returns: `nil` if the request is no poll of this lane.
-    init?(_ head: HTTPRequestHead, reader: PollReader, limit: Int, wait: Int) {
-        guard let target = PollTarget(head.uri), let express = ExpressHead(head), let token = express.token,
-            express.lastEventID == nil
+    /// - parameter bytes: what was read when `request` was.
+    /// - returns: `nil` if that is not this request alone, or it has no `after`, or two, or a `Last-Event-ID`.
+    init?(_ request: HTTPRequestHead, bytes: ByteBuffer, reader: PollReader, limit: Int, wait: Int) {
+        let target = "GET \(request.uri) HTTP/1.1\r\n".utf8
+        let marks = ["?after=", "&after="].flatMap { request.uri.ranges(of: $0) }
+        guard marks.count == 1, let mark = marks.first, let express = ExpressHead(request), let token = express.token,
+            express.lastEventID == nil, express.contentLength ?? 0 == 0
         else { return nil }
+        let all = [UInt8](bytes.readableBytesView)
+        // The end of the head is that of the bytes, and no other is among them.
+        guard all.starts(with: target), all.suffix(4).elementsEqual("\r\n\r\n".utf8),
+            String(decoding: all, as: UTF8.self).ranges(of: "\r\n\r\n").count == 1
+        else { return nil }
+        let start = "GET ".utf8.count + request.uri[..<mark.upperBound].utf8.count
         self.reader = reader
         self.limit = limit
         self.wait = .seconds(wait)
         self.origin = express.origin
-        self.target = target
-        self.headers = head.headers
         self.token = token
         self.device = express.device
+        self.head = Array(all[..<start])
+        self.tail = Array(all[start...].drop { $0 != UInt8(ascii: "&") && $0 != UInt8(ascii: " ") })
     }
 
-    /// Where the request polls from, if it is this poll again.
-    func cursor(of head: HTTPRequestHead) -> Cursor? {
-        guard head.version == .http1_1, let target = PollTarget(head.uri), target.isSame(as: self.target),
-            head.headers.count == self.headers.count,
-            zip(head.headers, self.headers).allSatisfy({ $0.name == $1.name && $0.value == $1.value })
-        else { return nil }
-        return Cursor(target.cursor)
-    }
-}
-
-/// A poll's request target, taken apart at the value of its `after`.
-private struct PollTarget {
-    let path: Substring
-    /// Up to and with `after=`.
-    private let head: Substring
-    let cursor: Substring
-    private let tail: Substring
-
-    /// `nil` without an `after`, or with two.
-    init?(_ uri: String) {
-        let parts = uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.count == 2 else { return nil }
-        let fields = parts[1].split(separator: "&", omittingEmptySubsequences: false).filter { $0.hasPrefix("after=") }
-        guard fields.count == 1 else { return nil }
-        self.path = parts[0]
-        self.cursor = fields[0].dropFirst("after=".utf8.count)
-        self.head = uri[..<self.cursor.startIndex]
-        self.tail = uri[self.cursor.endIndex...]
+    /// Where the request polls from, if it is this one again.
+    func cursor(in bytes: ByteBuffer) -> Cursor? {
+        bytes.withUnsafeReadableBytes { bytes in
+            let count = bytes.count - self.head.count - self.tail.count
+            guard count > 0, count <= Self.cursorBytesMax, bytes.starts(with: self.head),
+                bytes.suffix(self.tail.count).elementsEqual(self.tail)
+            else { return nil }
+            return Cursor(String(decoding: bytes[self.head.count..<(self.head.count + count)], as: UTF8.self))
+        }
     }
 
-    func isSame(as other: PollTarget) -> Bool { self.head == other.head && self.tail == other.tail }
+    /// An epoch of 16, a dot and 19 digits.
+    private static let cursorBytesMax = 36
 }
 
 /// A poll of the express lane: it waits at the hub with the reader that its connection kept.

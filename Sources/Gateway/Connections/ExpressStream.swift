@@ -43,7 +43,7 @@ final class ExpressStream: ExpressExchange {
         if opening.isPadded, let padding = opening.wire.padding {
             head.writeImmutableBuffer(ByteBuffer(joining: [ByteBuffer(string: padding)], isChunked: true))
         }
-        handler.writeAndFlush(head)
+        handler.send(head)
         self.run(admission, reservation, opening.wire, handler, on: context.eventLoop)
     }
 
@@ -51,19 +51,17 @@ final class ExpressStream: ExpressExchange {
         _ admission: Admission, _ reservation: Registry.Reservation, _ wire: Wire, _ handler: ConnectionHandler,
         on loop: any EventLoop
     ) {
-        guard let context = handler.context else { return }
         let gateway = self.lane.gateway
         let finished = loop.makePromise(of: Void.self)
-        let sink = ConnectionSink(isChunked: true, context: context, finished: finished)
-        handler.listen(sink, at: gateway.hub, reservation, on: loop)
+        handler.beginStream(isChunked: true, at: gateway.hub, reservation, on: loop, finished: finished)
         finished.futureResult.assumeIsolated().whenComplete { [connection] _ in
             gateway.hub.close(reservation, on: loop)
             handler.stopListening()
-            handler.finish(sink)
+            handler.endChunks()
             connection.answered()
         }
         // Too much happened since the admission: the client comes again at once with the same cursor.
-        if !gateway.hub.begin(admission, reservation, wire: wire, sink: sink, on: loop) { sink.finish(grace: .zero) }
+        if !gateway.hub.begin(admission, reservation, wire: wire, sink: handler, on: loop) { handler.finish(grace: .zero) }
     }
 
     func shouldEnd() { self.lane.gateway.hub.drain() }

@@ -31,7 +31,9 @@ package struct GatewayChannel: ServerChildChannel, HTTPChannelHandler {
                     withPipeliningAssistance: false, withErrorHandling: false, withOutboundHeaderValidation: false,
                     withEncoderConfiguration: .init(), withDecoderLimitConfiguration: limits)
                 try pipeline.addHandler(
-                    RequestSwitch(lane: self.lane, idleTimeout: self.idleTimeout, router: router))
+                    RequestSwitch(
+                        lane: self.lane, connection: try ConnectionHandler.attach(to: channel),
+                        idleTimeout: self.idleTimeout, router: router))
             } catch {
                 router.succeed(nil)
                 throw error

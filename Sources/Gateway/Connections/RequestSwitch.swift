@@ -38,7 +38,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
     private var machine = RequestSwitchStateMachine()
     private(set) var context: ChannelHandlerContext?
     /// Where answers are written, below the encoder.
-    private var connection: ConnectionHandler?
+    private let connection: ConnectionHandler
 
     private var exchange: (any ExpressExchange)?
     /// The express lane's request, should the router have to answer it.
@@ -51,26 +51,34 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
     private var idleSince = NIODeadline.now()
     private var idleTimer: Scheduled<Void>?
 
-    /// The last request that the router was given, if it might be a poll that comes again.
-    private var lastPoll: HTTPRequestHead?
+    /// The last request that the router was given and the bytes it came in, if it might be a poll that comes again.
+    private var lastPoll: (head: HTTPRequestHead, bytes: ByteBuffer)?
     /// What the connection polls for.
-    private(set) var poll: RepeatedPoll?
+    private var poll: RepeatedPoll?
+    /// The repeated poll that is being answered.
+    private var polledBytes: ByteBuffer?
     /// As the client last proved who it is.
     var credentials = ExpressCredentials()
 
-    init(lane: ExpressLane, idleTimeout: TimeAmount, router: EventLoopPromise<RouterChannel?>) {
+    init(
+        lane: ExpressLane, connection: ConnectionHandler, idleTimeout: TimeAmount,
+        router: EventLoopPromise<RouterChannel?>
+    ) {
         self.lane = lane
+        self.connection = connection
         self.idleTimeout = idleTimeout
         self.router = router
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        self.connection.takeFirst = { [unowned self] in self.takeRepeatedPoll($0) }
         self.awaitClient(context)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        self.connection.takeFirst = nil
         self.idleTimer?.cancel()
         self.idleTimer = nil
     }
@@ -104,7 +112,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
                 self.exchange = exchange
                 self.recorded.append(part)
             case .toRouter:
-                self.lastPoll = RepeatedPoll.mayBe(head) ? head : nil
+                self.remember(head)
                 self.route(part, context)
             case .hold: self.held.append(part)
             case .drop: break
@@ -141,9 +149,8 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Writes the whole answer.
     func answer(_ bytes: ByteBuffer) {
-        guard self.exchange != nil, let context else { return }
-        if self.connection == nil { self.connection = try? ConnectionHandler.attach(to: context.channel) }
-        self.connection?.writeAndFlush(bytes)
+        guard self.exchange != nil else { return }
+        self.connection.send(bytes)
         self.answered()
     }
 
@@ -162,9 +169,13 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Leaves the request to the router, which answers every case there is.
     func decline() {
+        if let bytes = self.polledBytes {
+            self.letGo()
+            if self.machine.repeatedPollDeclined() { self.connection.read(again: bytes) }
+            return
+        }
         guard self.machine.expressDeclined(), let context else { return }
         let parts = self.recorded
-        if case .head(let head)? = parts.first { self.lastPoll = RepeatedPoll.mayBe(head) ? head : nil }
         self.letGo()
         for part in parts { self.route(part, context) }
         context.fireChannelReadComplete()
@@ -176,6 +187,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func letGo() {
         self.exchange = nil
+        self.polledBytes = nil
         self.recorded.removeAll(keepingCapacity: true)
     }
 
@@ -229,12 +241,30 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
 
     // MARK: Polls
 
-    /// The router has answered the last poll: the next one that differs in its cursor alone is the express lane's.
-    func pollAnswered(_ makePoll: (HTTPRequestHead) -> RepeatedPoll?) {
-        guard let head = self.lastPoll else { return }
+    private func remember(_ head: HTTPRequestHead) {
+        self.lastPoll =
+            if RepeatedPoll.mayBe(head), let bytes = self.connection.reading { (head, bytes) } else { nil }
+    }
+
+    /// The router has answered the last poll: when it comes again, it is the express lane's.
+    func pollAnswered(_ makePoll: (HTTPRequestHead, ByteBuffer) -> RepeatedPoll?) {
+        guard let last = self.lastPoll else { return }
         self.lastPoll = nil
         self.forgetPoll()
-        self.poll = makePoll(head)
+        self.poll = makePoll(last.head, last.bytes)
+    }
+
+    /// Looks at bytes before the decoder does.
+    ///
+    /// - returns: whether it took them.
+    private func takeRepeatedPoll(_ bytes: ByteBuffer) -> Bool {
+        guard let poll, self.machine.mayTakeExpress, let cursor = poll.cursor(in: bytes) else { return false }
+        self.machine.repeatedPollReceived()
+        let exchange = ExpressPoll(poll, after: cursor, lane: self.lane, connection: self)
+        self.exchange = exchange
+        self.polledBytes = bytes
+        exchange.requestEnded()
+        return true
     }
 
     private func forgetPoll() {

@@ -90,6 +90,18 @@ struct RequestSwitchStateMachine {
         }
     }
 
+    /// A request came, in one piece, that is the connection's last poll again.
+    mutating func repeatedPollReceived() { self.state = .answering }
+
+    /// Nothing of that poll has been answered: it comes once more, as parts.
+    ///
+    /// - returns: whether somebody is there to take it.
+    mutating func repeatedPollDeclined() -> Bool {
+        guard self.state == .answering else { return false }
+        self.state = .idle
+        return true
+    }
+
     /// The express lane leaves its request to the router after all.
     ///
     /// - returns: whether the router is to get it.

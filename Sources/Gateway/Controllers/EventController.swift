@@ -132,9 +132,9 @@ struct EventController {
     /// Lets the connection keep what this poll was admitted with, as most clients poll again.
     private func keep(_ admission: Admission, limit: Int, wait: Int, on channel: any Channel) async {
         try? await channel.eventLoop.submit {
-            try channel.pipeline.syncOperations.handler(type: RequestSwitch.self).pollAnswered { head in
+            try channel.pipeline.syncOperations.handler(type: RequestSwitch.self).pollAnswered { head, bytes in
                 guard let reader = self.gateway.hub.rest(admission, on: channel.eventLoop) else { return nil }
-                return RepeatedPoll(head, reader: reader, limit: limit, wait: wait)
+                return RepeatedPoll(head, bytes: bytes, reader: reader, limit: limit, wait: wait)
             }
         }.get()
     }

@@ -41,15 +41,15 @@ struct EventStream: Sendable {
                 }
                 await self.run { finished in
                     let connection = try ConnectionHandler.attach(to: self.channel)
-                    guard let context = connection.context else { throw ChannelError.ioOnClosedChannel }
-                    let sink = ConnectionSink(isChunked: true, context: context, finished: finished)
-                    connection.listen(sink, at: self.gateway.hub, self.reservation, on: self.channel.eventLoop)
-                    return sink
+                    guard connection.context != nil else { throw ChannelError.ioOnClosedChannel }
+                    connection.beginStream(
+                        isChunked: true, at: self.gateway.hub, self.reservation, on: self.channel.eventLoop,
+                        finished: finished)
+                    return connection
                 }
                 try await writer.finish(nil)
                 try? await self.channel.eventLoop.submit {
-                    let connection = try ConnectionHandler.attach(to: self.channel)
-                    if let sink = connection.sink { connection.responseEnded(of: sink) }
+                    try ConnectionHandler.attach(to: self.channel).streamEnded()
                 }.get()
             })
     }
@@ -70,10 +70,10 @@ struct EventStream: Sendable {
                     finished.succeed()
                 })
             try installWebSocket(handler, on: self.channel)
-            guard let context = connection.context else { throw ChannelError.ioOnClosedChannel }
-            let sink = ConnectionSink(isChunked: false, context: context, finished: finished)
-            connection.listen(sink, at: self.gateway.hub, self.reservation, on: self.channel.eventLoop)
-            return NIOLoopBound((handler, sink), eventLoop: loop)
+            guard connection.context != nil else { throw ChannelError.ioOnClosedChannel }
+            connection.beginStream(
+                isChunked: false, at: self.gateway.hub, self.reservation, on: self.channel.eventLoop, finished: finished)
+            return NIOLoopBound((handler, connection), eventLoop: loop)
         }.get()
         return Response(
             status: .switchingProtocols,
@@ -95,7 +95,7 @@ struct EventStream: Sendable {
     /// Begins the stream on its loop and returns when it has ended, by either side.
     private func run(
         finished: EventLoopPromise<Void>? = nil,
-        makeSink: @escaping @Sendable (EventLoopPromise<Void>) throws -> ConnectionSink
+        makeSink: @escaping @Sendable (EventLoopPromise<Void>) throws -> ConnectionHandler
     ) async {
         let loop = self.channel.eventLoop
         let finished = finished ?? loop.makePromise(of: Void.self)
