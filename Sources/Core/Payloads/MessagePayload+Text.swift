@@ -48,7 +48,9 @@ extension String {
             return
         }
         self += "\""
-        if value.utf8.contains(where: Self.needsEscape) {
+        // In contiguous bytes, which is how all but strings of Objective-C are.
+        let needsEscape = { (bytes: UnsafeBufferPointer<UInt8>) in bytes.contains(where: Self.needsEscape) }
+        if value.utf8.withContiguousStorageIfAvailable(needsEscape) ?? true {
             for scalar in value.unicodeScalars { self.append(escaped: scalar) }
         } else {
             self += value
