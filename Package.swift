@@ -69,6 +69,7 @@ let package = Package(
             dependencies: [
                 "Core", "Hub", "CMigrations", logging,
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: settings),
         .target(

@@ -56,7 +56,10 @@ package final class SQLiteStore: EventStore {
             try db.execute(sql: "PRAGMA journal_size_limit = \(64 * 1024 * 1024)")
             if let pageCountMax { try db.execute(sql: "PRAGMA max_page_count = \(pageCountMax)") }
             let applied = try Migration.apply(Migration.embedded, to: db)
-            try db.run("INSERT OR IGNORE INTO meta (id, epoch) VALUES (1, ?1)", [Self.randomEpoch()])
+            try db.inTransaction(.immediate) {
+                try db.run("INSERT OR IGNORE INTO meta (id, epoch) VALUES (1, ?1)", [Self.randomEpoch()])
+                return .commit
+            }
             return applied
         }
         self.pool = pool

@@ -131,8 +131,7 @@ final class WriteQueue: Sendable {
                     acknowledgements.append { job.fail(error) }
                 }
             }
-            try writer.prepareSearch()
-            changes = writer.state.log
+            changes = try writer.finish()
             return .commit
         }
         return (changes, acknowledgements)
