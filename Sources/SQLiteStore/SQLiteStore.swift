@@ -1,3 +1,4 @@
+import CWALBuffer
 package import Core
 import GRDB
 package import Hub
@@ -43,7 +44,13 @@ package final class SQLiteStore: EventStore {
         }
     }
 
+    /// Once for the process, before it opens its first database.
+    private static let walBuffering = comblang_buffer_wal()
+
     private init(_ directory: DataDirectory, logger: Logger, pageCountMax: Int?) throws {
+        guard Self.walBuffering == 0 else {
+            throw StoreError(.io, "SQLite refuses how its log is written: error \(Self.walBuffering).")
+        }
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         configuration.maximumReaderCount = ReadQueue.connectionCount
