@@ -105,9 +105,11 @@ CREATE INDEX messageByRoom ON message (room, seq, user, deletedAt);
 CREATE INDEX messageByAuthor ON message (room, user, seq);
 
 -- Written by the store at the end of each transaction: rows one by one would cost twice as much.
--- The room is indexed so that a search in a small room does not walk all matches of the large ones.
+-- The room is indexed so that a search in a small room does not walk all matches of the large ones. No sizes, as
+-- nothing is ranked.
 CREATE VIRTUAL TABLE messageFts USING fts5 (
-    room, content, content = 'message', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
+    room, content, content = 'message', content_rowid = 'seq', columnsize = 0,
+    tokenize = 'unicode61 remove_diacritics 2'
 );
 
 -- MARK: Calls

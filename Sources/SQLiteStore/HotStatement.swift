@@ -2,7 +2,7 @@ import Core
 
 /// The statements of a post, which a transaction looks up once and not each time by their text.
 enum HotStatement: Int, CaseIterable {
-    case openSavepoint, releaseSavepoint, accessByID, accessByName, insertMessage, insertEvent, insertAudience, index
+    case openSavepoint, releaseSavepoint, accessByID, accessByName, insertMessage, insertEvent, insertAudience, indexNew
 
     var sql: String { Self.texts[self.rawValue] }
 
@@ -21,7 +21,11 @@ enum HotStatement: Int, CaseIterable {
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
             """
         case .insertAudience: "INSERT INTO eventAudience (audience, seq) VALUES (?1, ?2)"
-        case .index: "INSERT INTO messageFts (rowid, room, content) VALUES (?1, ?2, ?3)"
+        case .indexNew:
+            """
+            INSERT INTO messageFts (rowid, room, content) \
+            SELECT seq, room, content FROM message WHERE seq > ?1 AND deletedAt IS NULL ORDER BY seq
+            """
         }
     }
 

@@ -16,6 +16,8 @@ final class SQLiteWriter: SQLiteReading, StoreWriter {
     private var bounds: LogBounds
     /// As read at the beginning; `meta.tail` until ``finish()``.
     private let firstTail: Int64
+    /// Messages behind it are not in the search index yet; as of the writes that are done.
+    private var indexedSeq: Int64
     private var hot: [PreparedStatement?] = Array(repeating: nil, count: HotStatement.allCases.count)
 
     /// One write, beside the database's own rows.
@@ -26,8 +28,8 @@ final class SQLiteWriter: SQLiteReading, StoreWriter {
         var events: [Event] = []
         var rewritten: [Int64: String?] = [:]
         var search = SearchChanges()
-        /// Whether the search index has in this savepoint what ``SQLiteWriter/search`` says.
-        var isPrepared = false
+        /// In this savepoint the search index has what ``SQLiteWriter/search`` says, and messages up to here.
+        var indexedSeq: Int64?
         /// A message that was inserted here: `messageByRoom` names its seq.
         var inserted: (seq: Int64, room: RoomID)?
     }
@@ -36,7 +38,7 @@ final class SQLiteWriter: SQLiteReading, StoreWriter {
     init(_ db: Database) throws {
         self.db = db
         self.bounds = try LogBounds(of: db)
-        self.firstTail = self.bounds.tail
+        (self.firstTail, self.indexedSeq) = (self.bounds.tail, self.bounds.tail)
         self.log = CommittedChanges(events: [], rewritten: [:], tail: self.bounds.tail)
         self.job = Job(bounds: self.bounds)
     }
@@ -84,7 +86,7 @@ final class SQLiteWriter: SQLiteReading, StoreWriter {
         }
         self.log.events.append(contentsOf: self.job.events)
         self.log.tail = self.bounds.tail
-        if self.job.isPrepared { self.search = SearchChanges() }
+        if let indexedSeq = self.job.indexedSeq { (self.search, self.indexedSeq) = (SearchChanges(), indexedSeq) }
         self.search.append(self.job.search)
     }
 
@@ -92,7 +94,7 @@ final class SQLiteWriter: SQLiteReading, StoreWriter {
     ///
     /// - throws: `DatabaseError`.
     func finish() throws -> CommittedChanges {
-        try self.search.apply(self)
+        try self.search.apply(self, indexedSeq: self.indexedSeq)
         if self.bounds.tail != self.firstTail { try self.db.run("UPDATE meta SET tail = ?1", [self.bounds.tail]) }
         return self.log
     }
@@ -100,17 +102,15 @@ final class SQLiteWriter: SQLiteReading, StoreWriter {
     // MARK: The search index
 
     func prepareSearch() throws {
-        if !self.job.isPrepared {
-            var all = self.search
-            all.append(self.job.search)
-            (self.job.search, self.job.isPrepared) = (all, true)
-        }
-        try self.job.search.apply(self)
-        self.job.search = SearchChanges()
+        var changes = self.job.indexedSeq == nil ? self.search : SearchChanges()
+        changes.append(self.job.search)
+        try changes.apply(self, indexedSeq: self.job.indexedSeq ?? self.indexedSeq)
+        // A message is inserted before its event is appended.
+        (self.job.search, self.job.indexedSeq) = (SearchChanges(), max(self.bounds.tail, self.job.inserted?.seq ?? 0))
     }
 
     func noteSearchChange(_ message: Message, replacing previous: Message?) {
-        self.job.search.note(message, replacing: previous)
+        self.job.search.note(message, replacing: previous, indexedSeq: self.job.indexedSeq ?? self.indexedSeq)
     }
 }
 

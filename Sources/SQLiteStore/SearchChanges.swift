@@ -2,7 +2,8 @@ import Core
 
 /// What a transaction must do to the search index, kept until its end.
 ///
-/// FTS5 writes its pending terms out at each savepoint, so indexing inside of them would cost twice as much.
+/// FTS5 writes its pending terms out at each savepoint and each statement, so what is new is indexed by one statement,
+/// from the rows.
 struct SearchChanges {
     private struct Change {
         let seq: Int64
@@ -13,23 +14,33 @@ struct SearchChanges {
         let wanted: String?
     }
 
-    /// In the order in which they were made. Ascending by `seq`, the index's row id, where all are new messages.
+    /// Of messages that the index may have, in the order in which they were made.
     private var changes: [Change] = []
+    private var hasNew = false
 
-    /// - parameter previous: the message as it was before this write; `nil` for a new one.
-    mutating func note(_ message: Message, replacing previous: Message?) {
+    /// - parameters:
+    ///   - previous: the message as it was before this write; `nil` for a new one.
+    ///   - indexedSeq: messages behind it are not in the index yet.
+    mutating func note(_ message: Message, replacing previous: Message?, indexedSeq: Int64) {
+        guard message.seq <= indexedSeq else {
+            self.hasNew = true
+            return
+        }
         self.changes.append(
             Change(
                 seq: message.seq, room: message.room, indexed: previous.flatMap(Self.text), wanted: Self.text(message)))
     }
 
     /// Adds what was noted later.
-    mutating func append(_ later: SearchChanges) { self.changes.append(contentsOf: later.changes) }
+    mutating func append(_ later: SearchChanges) {
+        self.changes.append(contentsOf: later.changes)
+        self.hasNew = self.hasNew || later.hasNew
+    }
 
     private static func text(_ message: Message) -> String? { message.deletedAt == nil ? message.content : nil }
 
     /// - throws: `DatabaseError`.
-    func apply(_ writer: SQLiteWriter) throws {
+    func apply(_ writer: SQLiteWriter, indexedSeq: Int64) throws {
         for change in self.netChanges where change.indexed != change.wanted {
             if let indexed = change.indexed {
                 // The index keeps no text of its own: it must be told what to forget.
@@ -38,15 +49,17 @@ struct SearchChanges {
                     [change.seq, change.room.text, indexed])
             }
             if let wanted = change.wanted {
-                try writer.statement(.index).run(change.seq, change.room.text, wanted)
+                try writer.db.run(
+                    "INSERT INTO messageFts (rowid, room, content) VALUES (?1, ?2, ?3)",
+                    [change.seq, change.room.text, wanted])
             }
         }
+        if self.hasNew { try writer.statement(.indexNew).run(indexedSeq) }
     }
 
-    /// One for each message, ascending: FTS5 writes its pending terms out whenever a row id is lower than the one before.
+    /// One for each message, ascending: FTS5 writes its pending terms out whenever a row id is lower than the last.
     private var netChanges: [Change] {
-        let isAscending = zip(self.changes, self.changes.dropFirst()).allSatisfy { $0.seq < $1.seq }
-        if isAscending { return self.changes }
+        guard self.changes.count > 1 else { return self.changes }
         let net = self.changes.reduce(into: [Int64: Change]()) { net, change in
             net[change.seq] = Change(
                 seq: change.seq, room: change.room, indexed: net[change.seq].map(\.indexed) ?? change.indexed,
