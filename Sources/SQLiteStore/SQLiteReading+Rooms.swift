@@ -140,9 +140,14 @@ extension SQLiteReading {
             FROM \(source) CROSS JOIN user ON user.id = message.user \
             WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(seq) \(order) LIMIT ?2
             """
+        // A page has few authors: each is made once.
+        var authors: [UserID: User] = [:]
         return try self.db.all(sql, values) { row in
             let message = try Message(&row)
-            return (message, try User(&row))
+            if let author = authors[message.user] { return (message, author) }
+            let author = try User(&row)
+            authors[author.id] = author
+            return (message, author)
         }
     }
 
