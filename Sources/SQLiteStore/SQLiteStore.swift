@@ -61,8 +61,6 @@ package final class SQLiteStore: EventStore {
             // Redacted text and expired signals are overwritten where that costs no further write.
             try db.execute(sql: "PRAGMA secure_delete = FAST")
             try db.execute(sql: "PRAGMA journal_size_limit = \(64 * 1024 * 1024)")
-            // 16 MiB: a page that many commits write moves into the database file once.
-            try db.execute(sql: "PRAGMA wal_autocheckpoint = 4000")
             // What a savepoint keeps to undo itself: else 64 KiB, given back to the system after each write.
             try db.execute(sql: "PRAGMA temp_store = MEMORY")
             // The last page of each busy room's index, of which 2 MiB, the default, hold a few hundred.
@@ -76,8 +74,11 @@ package final class SQLiteStore: EventStore {
             return applied
         }
         self.pool = pool
-        self.writes = WriteQueue(pool)
-        self.reads = ReadQueue(pool)
+        let reads = ReadQueue(pool)
+        let checkpoints = Checkpoints(pool, reads)
+        pool.writeWithoutTransaction { checkpoints.watch($0) }
+        self.reads = reads
+        self.writes = WriteQueue(pool, checkpoints)
         self.directory = directory
         self.logger = logger
         for name in self.appliedMigrations { logger.debug("applied migration", metadata: ["migration": "\(name)"]) }

@@ -6,6 +6,12 @@ import Synchronization
 import TestSupport
 import Testing
 
+private final class Flag: Sendable {
+    private let value = Mutex(true)
+    var isSet: Bool { self.value.withLock { $0 } }
+    func clear() { self.value.withLock { $0 = false } }
+}
+
 /// The write-ahead log: whole whatever is held back on the way to it, and bounded.
 @Suite struct WriteAheadLogTests {
     private static let text = String(repeating: "x", count: 9000)
@@ -65,6 +71,35 @@ import Testing
                 let recovered = try SQLiteStore.open(directory: copy.path, logger: .quiet)
                 expect(try await recovered.read { try $0.logBounds().tail }, is: Int64(number * (number + 1) / 2))
                 await recovered.close()
+            }
+        }
+    }
+
+    /// Readers that never leave a moment without one of them would let SQLite append for ever (99 MiB here).
+    @Test func theLogStaysBoundedWhileOthersReadWithoutAPause() async throws {
+        try await self.run { store, directory in
+            let isWriting = Flag()
+            try await withThrowingTaskGroup { group in
+                for _ in 0..<8 {
+                    group.addTask {
+                        while isWriting.isSet {
+                            _ = try await store.read { reader in
+                                let tail = try reader.logBounds().tail
+                                return try everything(reader, after: max(0, tail - 200)).count
+                            }
+                        }
+                    }
+                }
+                var largest = 0
+                for _ in 0..<400 {
+                    _ = try await store.write { writer in
+                        for _ in 0..<50 { try writer.append(.chat(Self.text)) }
+                    }
+                    largest = max(largest, try self.logBytes(in: directory))
+                }
+                isWriting.clear()
+                try await group.waitForAll()
+                #expect(largest < 40 << 20, "\(largest >> 20) MiB")
             }
         }
     }
