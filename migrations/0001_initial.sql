@@ -239,7 +239,8 @@ CREATE TABLE event (
     message TEXT,
     signal TEXT
 ) STRICT;
-CREATE INDEX eventByMessage ON event (message) WHERE message IS NOT NULL;
+-- The `message.created` of a message has the message's own seq.
+CREATE INDEX eventByMessage ON event (message) WHERE message IS NOT NULL AND type <> 'message.created';
 CREATE INDEX eventBySignal ON event (signal) WHERE signal IS NOT NULL;
 CREATE INDEX eventByCall ON event (call) WHERE call IS NOT NULL;
 

@@ -154,7 +154,12 @@ extension SQLiteWriter {
     }
 
     func redactEvents(of message: MessageID, before seq: Int64, data: String) throws {
-        let seqs = try self.db.integers("SELECT seq FROM event WHERE message = ?1 AND seq < ?2", [message.text, seq])
+        let seqs = try self.db.integers(
+            """
+            SELECT seq FROM event WHERE message = ?1 AND type <> 'message.created' AND seq < ?2 \
+            UNION SELECT event.seq FROM message CROSS JOIN event ON event.seq = message.seq \
+            WHERE message.id = ?1 AND event.message = ?1 AND event.seq < ?2 ORDER BY 1
+            """, [message.text, seq])
         for seq in seqs {
             try self.db.run("UPDATE event SET data = ?2 WHERE seq = ?1", [seq, data])
             self.job.rewritten.updateValue(data, forKey: seq)

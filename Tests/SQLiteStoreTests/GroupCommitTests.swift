@@ -70,7 +70,7 @@ import Testing
             #expect(store.transactionCount - before <= 2)
             let events = recorder.changes.flatMap(\.events)
             #expect(events.map(\.seq) == [1, 2, 3])
-            #expect(events.map(\.data) == ["{\"content\":\"x\"}", "{}", "{\"content\":\"x\"}"])
+            #expect(events.map(\.data) == ["{\"content\":\"kept\"}", "{}", "{\"content\":\"other\"}"])
             #expect(recorder.changes.allSatisfy { $0.rewritten.isEmpty })
             expect(try await store.read { try everything($0, device: DeviceID(known: "ses_a")) }, is: events)
             for (word, ids) in ["kept": [MessageID.fixture(1)], "dropped": [], "other": [.fixture(3)]] {
