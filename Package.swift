@@ -59,6 +59,7 @@ let package = Package(
         .target(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),
+        .target(name: "CWALBuffer"),
         .target(name: "Core", swiftSettings: settings),
         .target(
             name: "Hub",
@@ -69,8 +70,9 @@ let package = Package(
         .target(
             name: "SQLiteStore",
             dependencies: [
-                "Core", "Hub", "CMigrations", logging,
+                "Core", "Hub", "CMigrations", "CWALBuffer", logging,
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
             ],
             swiftSettings: settings),
         .target(

@@ -4,7 +4,10 @@
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     epoch TEXT NOT NULL CHECK (length(epoch) BETWEEN 1 AND 16),
-    trimmedThrough INTEGER NOT NULL DEFAULT 0
+    trimmedThrough INTEGER NOT NULL DEFAULT 0,
+    -- The highest seq ever given. Kept here, once for each transaction, as AUTOINCREMENT would for each event: a seq is
+    -- never given twice, even when the newest events are deleted.
+    tail INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- MARK: Identity
@@ -102,9 +105,11 @@ CREATE INDEX messageByRoom ON message (room, seq, user, deletedAt);
 CREATE INDEX messageByAuthor ON message (room, user, seq);
 
 -- Written by the store at the end of each transaction: rows one by one would cost twice as much.
--- The room is indexed so that a search in a small room does not walk all matches of the large ones.
+-- The room is indexed so that a search in a small room does not walk all matches of the large ones. No sizes, as
+-- nothing is ranked.
 CREATE VIRTUAL TABLE messageFts USING fts5 (
-    room, content, content = 'message', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
+    room, content, content = 'message', content_rowid = 'seq', columnsize = 0,
+    tokenize = 'unicode61 remove_diacritics 2'
 );
 
 -- MARK: Calls
@@ -220,10 +225,10 @@ CREATE INDEX timelineEntryByCall ON timelineEntry (call, position);
 
 -- MARK: The log
 
--- AUTOINCREMENT: a seq is never given twice, even when the newest events are deleted. No references to records: the
--- log is trimmed apart from them. `audiences` are the keys of `eventAudience`, separated by spaces.
+-- No references to records: the log is trimmed apart from them. `audiences` are the keys of `eventAudience`, separated
+-- by spaces.
 CREATE TABLE event (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
     type TEXT NOT NULL,
     audiences TEXT NOT NULL,
     room TEXT,
@@ -234,10 +239,13 @@ CREATE TABLE event (
     message TEXT,
     signal TEXT
 ) STRICT;
-CREATE INDEX eventByMessage ON event (message) WHERE message IS NOT NULL;
+-- The `message.created` of a message has the message's own seq.
+CREATE INDEX eventByMessage ON event (message) WHERE message IS NOT NULL AND type <> 'message.created';
 CREATE INDEX eventBySignal ON event (signal) WHERE signal IS NOT NULL;
 CREATE INDEX eventByCall ON event (call) WHERE call IS NOT NULL;
 
+-- The events of an audience, but for the `message.created` of a room: those are where `messageByRoom` has their seqs,
+-- which saves each post a page of its own.
 CREATE TABLE eventAudience (
     audience TEXT NOT NULL,
     seq INTEGER NOT NULL,

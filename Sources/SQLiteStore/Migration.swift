@@ -25,14 +25,14 @@ struct Migration {
     ///   program's; `DatabaseError`.
     static func apply(_ migrations: [Migration], to db: Database) throws -> [String] {
         let isOurs = try db.tableExists("migration")
-        guard try isOurs || db.row("SELECT 1 FROM sqlite_master LIMIT 1") == nil else {
+        guard try isOurs || !db.exists("SELECT 1 FROM sqlite_master LIMIT 1") else {
             throw StoreError(.notADatabase, "The database was made by another program.")
         }
         if !isOurs {
             try db.execute(
                 sql: "CREATE TABLE migration (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT")
         }
-        let applied = try db.rows("SELECT name FROM migration ORDER BY position").map { $0[0] as String }
+        let applied = try db.all("SELECT name FROM migration ORDER BY position") { $0.text() }
         guard applied.count <= migrations.count, zip(applied, migrations).allSatisfy({ $0 == $1.name }) else {
             throw StoreError(
                 .newerVersion, "The database is of a newer version of comblang than this one (\(applied.last ?? "")).")

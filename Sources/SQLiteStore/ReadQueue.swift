@@ -16,6 +16,10 @@ final class ReadQueue: Sendable {
         var waiting: [Job] = []
         var workerCount = 0
         var isClosed = false
+        /// Nothing new begins.
+        var isPaused = false
+        /// Signalled when the last read that is under way has ended.
+        var idle: DispatchSemaphore?
     }
 
     private let pool: DatabasePool
@@ -29,7 +33,7 @@ final class ReadQueue: Sendable {
         let (isClosed, mustStart) = self.state.withLock { state in
             guard !state.isClosed else { return (true, false) }
             state.waiting.append(job)
-            guard state.workerCount < Self.connectionCount else { return (false, false) }
+            guard !state.isPaused, state.workerCount < Self.connectionCount else { return (false, false) }
             state.workerCount += 1
             return (false, true)
         }
@@ -39,6 +43,27 @@ final class ReadQueue: Sendable {
 
     /// Refuses further reads; those that wait fail when the pool is closed before their turn.
     func close() { self.state.withLock { $0.isClosed = true } }
+
+    /// Lets nothing new begin until ``resume()`` and waits for what is under way. Returns whether it ended in time.
+    func pause(atMost duration: Duration) -> Bool {
+        let idle = self.state.withLock { state -> DispatchSemaphore? in
+            state.isPaused = true
+            state.idle = state.workerCount == 0 ? nil : DispatchSemaphore(value: 0)
+            return state.idle
+        }
+        return idle.map { $0.wait(timeout: .now() + .milliseconds(Int(duration.milliseconds))) == .success } ?? true
+    }
+
+    /// Lets begin what has waited since ``pause(atMost:)``.
+    func resume() {
+        let count = self.state.withLock { state in
+            (state.isPaused, state.idle) = (false, nil)
+            let count = max(0, min(Self.connectionCount - state.workerCount, state.waiting.count))
+            state.workerCount += count
+            return count
+        }
+        for _ in 0..<count { self.queue.async { self.work() } }
+    }
 
     private func work() {
         while let job = self.takeNext() {
@@ -53,8 +78,9 @@ final class ReadQueue: Sendable {
 
     private func takeNext() -> Job? {
         self.state.withLock { state in
-            guard !state.waiting.isEmpty else {
+            guard !state.isPaused, !state.waiting.isEmpty else {
                 state.workerCount -= 1
+                if state.workerCount == 0 { state.idle?.signal() }
                 return nil
             }
             return state.waiting.removeFirst()

@@ -2,25 +2,25 @@ import Core
 
 extension SQLiteReading {
     func callRows(_ id: CallID) throws -> CallRows? {
-        guard
-            var row = try self.db.row("SELECT \(Call.table.selection) FROM call WHERE id = ?1", [id.text])
-                .map(Columns.init)
-        else { return nil }
+        let call = try self.db.first("SELECT \(Call.table.selection) FROM call WHERE id = ?1", [id.text]) {
+            try Call(&$0)
+        }
+        guard let call else { return nil }
         return CallRows(
-            call: try Call(&row),
+            call: call,
             participants: try self.all(Participant.table, "participant", of: id) { try Participant(&$0) },
             legs: try self.all(Leg.table, "leg", of: id) { try Leg(&$0) },
             descriptions: try self.all(Description.table, "description", of: id) { try Description(&$0) },
             held: try self.all(HeldCandidates.table, "heldCandidates", of: id) { try HeldCandidates(&$0) },
             candidateCounts: try self.all(CandidateCount.table, "candidateCount", of: id) { row in
-                _ = row.text()
+                row.skip()
                 return CandidateCount(&row)
             })
     }
 
     func timeline(of call: CallID) throws -> [TimelineEntry] {
         try self.all(TimelineEntry.table, "timelineEntry", of: call) { row in
-            _ = row.text()
+            row.skip()
             return TimelineEntry(&row)
         }
     }
@@ -29,11 +29,8 @@ extension SQLiteReading {
     private func all<Value>(
         _ table: Table, _ name: String, of call: CallID, _ read: (inout Columns) throws -> Value
     ) throws -> [Value] {
-        try self.db.rows("SELECT \(table.selection) FROM \(name) WHERE call = ?1 ORDER BY position", [call.text])
-            .map { row in
-                var row = Columns(row)
-                return try read(&row)
-            }
+        try self.db.all(
+            "SELECT \(table.selection) FROM \(name) WHERE call = ?1 ORDER BY position", [call.text], read: read)
     }
 
     func calls(in room: RoomID, state: CallState?, before: CallID?, limit: Int) throws -> [CallID] {

@@ -3,22 +3,14 @@ import GRDB
 
 extension SQLiteReading {
     func logBounds() throws -> LogBounds {
-        guard var row = try self.db.row("SELECT epoch, trimmedThrough FROM meta").map(Columns.init) else {
-            throw StoreError(.corrupt, "The database has no epoch.")
-        }
-        return LogBounds(epoch: row.text(), trimmedThrough: row.integer(), tail: try self.logTail())
-    }
-
-    /// The highest seq ever given. Not `max(seq)`: when the newest event is deleted, cursors behind it stay valid.
-    func logTail() throws -> Int64 {
-        try self.db.integer("SELECT seq FROM sqlite_sequence WHERE name = 'event'")
+        try LogBounds(of: self.db)
     }
 
     func events(
         after: Int64, through: Int64, visibility: Visibility, scope: EventScope, filter: EventFilter, limit: Int,
         bytesMax: Int
     ) throws -> (events: [Event], considered: Int64) {
-        let last = min(through, try self.logTail())
+        let last = min(through, try self.logBounds().tail)
         let source = EventSource(visibility: visibility, scope: scope, filter: filter)
         var found: [Event] = []
         var bytes = 0
@@ -92,9 +84,12 @@ private struct EventSource {
         }
         return try db.integers(
             """
-            SELECT DISTINCT eventAudience.seq FROM json_each(?1) AS visible CROSS JOIN eventAudience \
+            SELECT eventAudience.seq FROM json_each(?1) AS visible CROSS JOIN eventAudience \
             ON eventAudience.audience = visible.key AND eventAudience.seq >= max(visible.value, ?2 + 1) \
-            AND eventAudience.seq <= ?3 ORDER BY eventAudience.seq LIMIT ?4
+            AND eventAudience.seq <= ?3 \
+            UNION SELECT message.seq FROM json_each(?1) AS visible CROSS JOIN message INDEXED BY messageByRoom \
+            ON message.room = visible.key AND message.seq >= max(visible.value, ?2 + 1) \
+            AND message.seq <= ?3 ORDER BY 1 LIMIT ?4
             """, [self.audiences, after, through, Self.batchCount])
     }
 
@@ -106,10 +101,18 @@ private struct EventSource {
             SELECT \(Event.columns) FROM json_each(?1) AS wanted CROSS JOIN event ON event.seq = wanted.value \
             \(self.types == nil ? "" : "WHERE event.type IN (SELECT value FROM json_each(?2))") ORDER BY event.seq
             """
-        return try db.rows(sql, self.types.map { [list, $0] } ?? [list]).map { row in
-            var row = Columns(row)
-            return try Event(&row)
+        return try db.all(sql, self.types.map { [list, $0] } ?? [list]) { try Event(&$0) }
+    }
+}
+
+extension LogBounds {
+    /// - throws: ``StoreError`` `corrupt`; `DatabaseError`.
+    init(of db: Database) throws {
+        let bounds = try db.first("SELECT epoch, trimmedThrough, tail FROM meta") {
+            LogBounds(epoch: $0.text(), trimmedThrough: $0.integer(), tail: $0.integer())
         }
+        guard let bounds else { throw StoreError(.corrupt, "The database has no epoch.") }
+        self = bounds
     }
 }
 

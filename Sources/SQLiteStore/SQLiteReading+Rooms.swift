@@ -10,8 +10,7 @@ extension SQLiteReading {
     }
 
     private func room(_ sql: String, _ key: String) throws -> Room? {
-        guard var row = try self.db.row(sql, [key]).map(Columns.init) else { return nil }
-        return try Room(&row)
+        try self.db.first(sql, [key]) { try Room(&$0) }
     }
 
     func roomView(_ id: RoomID, for user: UserID) throws -> RoomView? {
@@ -41,8 +40,7 @@ extension SQLiteReading {
             FROM (\(rooms)) AS visible CROSS JOIN room ON room.id = visible.id \
             LEFT JOIN member AS mine ON mine.room = room.id AND mine.user = ?1 ORDER BY room.id
             """
-        return try self.db.rows(sql, values).map { row in
-            var row = Columns(row)
+        return try self.db.all(sql, values) { row in
             let room = try Room(&row)
             let role: MemberRole? = try row.optionalValue()
             let memberCount = Int(row.integer())
@@ -51,17 +49,32 @@ extension SQLiteReading {
     }
 
     func member(_ user: UserID, of room: RoomID) throws -> Member? {
-        try self.members("WHERE room = ?1 AND user = ?2", [room.text, user.text]).first
+        try self.db.first(
+            "SELECT \(Member.table.selection) FROM member WHERE room = ?1 AND user = ?2", [room.text, user.text]
+        ) { try Member(&$0) }
+    }
+
+    func roomAndMember(_ reference: RoomReference, user: UserID) throws -> (room: Room, member: Member?)? {
+        let (statement, key) =
+            switch reference {
+            case .id(let id): (try self.statement(.accessByID), id.text)
+            case .name(let name): (try self.statement(.accessByName), name)
+            }
+        return try statement.first(key, user.text) { row in
+            let room = try Room(&row)
+            guard !row.isNull else { return (room, nil) }
+            return (
+                room,
+                Member(
+                    room: room.id, user: user, role: try row.value(), joinedAt: row.time(), joinedSeq: row.integer(),
+                    readSeq: row.integer())
+            )
+        }
     }
 
     func memberships(of user: UserID) throws -> [Member] {
-        try self.members("WHERE user = ?1 ORDER BY room", [user.text])
-    }
-
-    private func members(_ condition: String, _ values: [SQLValue]) throws -> [Member] {
-        try self.db.rows("SELECT \(Member.table.selection) FROM member \(condition)", values).map { row in
-            var row = Columns(row)
-            return try Member(&row)
+        try self.db.all("SELECT \(Member.table.selection) FROM member WHERE user = ?1 ORDER BY room", [user.text]) {
+            try Member(&$0)
         }
     }
 
@@ -71,8 +84,7 @@ extension SQLiteReading {
             FROM member CROSS JOIN user ON user.id = member.user \
             WHERE member.room = ?1 AND member.user > ?2 ORDER BY member.user LIMIT ?3
             """
-        return try self.db.rows(sql, [room.text, after?.text ?? "", limit]).map { row in
-            var row = Columns(row)
+        return try self.db.all(sql, [room.text, after?.text ?? "", limit]) { row in
             let member = try Member(&row)
             return (member, try User(&row))
         }
@@ -91,11 +103,9 @@ extension SQLiteReading {
 
 extension SQLiteReading {
     func message(_ id: MessageID) throws -> Message? {
-        guard
-            var row = try self.db.row("SELECT \(Message.table.selection) FROM message WHERE id = ?1", [id.text])
-                .map(Columns.init)
-        else { return nil }
-        return try Message(&row)
+        try self.db.first("SELECT \(Message.table.selection) FROM message WHERE id = ?1", [id.text]) {
+            try Message(&$0)
+        }
     }
 
     func messages(_ query: MessageQuery) throws -> [(message: Message, user: User)] {
@@ -130,10 +140,14 @@ extension SQLiteReading {
             FROM \(source) CROSS JOIN user ON user.id = message.user \
             WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(seq) \(order) LIMIT ?2
             """
-        return try self.db.rows(sql, values).map { row in
-            var row = Columns(row)
+        // A page has few authors: each is made once.
+        var authors: [UserID: User] = [:]
+        return try self.db.all(sql, values) { row in
             let message = try Message(&row)
-            return (message, try User(&row))
+            if let author = authors[message.user] { return (message, author) }
+            let author = try User(&row)
+            authors[author.id] = author
+            return (message, author)
         }
     }
 

@@ -8,6 +8,7 @@ protocol SQLiteReading: StoreReader {
     var db: Database { get }
     /// Brings the search index up to the rows that this connection sees.
     func prepareSearch() throws
+    func statement(_ hot: HotStatement) throws -> PreparedStatement
 }
 
 /// A read: one snapshot of one of the pool's reading connections.
@@ -15,6 +16,7 @@ struct SQLiteReader: SQLiteReading {
     let db: Database
     /// Nothing to do: what is committed is indexed.
     func prepareSearch() {}
+    func statement(_ hot: HotStatement) throws -> PreparedStatement { try self.db.prepared(hot.sql) }
 }
 
 // MARK: Identity
@@ -29,8 +31,7 @@ extension SQLiteReading {
     }
 
     private func user(_ sql: String, _ key: String) throws -> User? {
-        guard var row = try self.db.row(sql, [key]).map(Columns.init) else { return nil }
-        return try User(&row)
+        try self.db.first(sql, [key]) { try User(&$0) }
     }
 
     func users(sharingRoomWith user: UserID?, after: UserID?, limit: Int) throws -> [User] {
@@ -44,10 +45,7 @@ extension SQLiteReading {
             WHERE id > ?1 AND deletedAt IS NULL \(user == nil ? "" : shared) ORDER BY id LIMIT ?2
             """
         let values: [SQLValue] = [after?.text ?? "", limit]
-        return try self.db.rows(sql, user.map { values + [$0.text] } ?? values).map { row in
-            var row = Columns(row)
-            return try User(&row)
-        }
+        return try self.db.all(sql, user.map { values + [$0.text] } ?? values) { try User(&$0) }
     }
 
     func shareRoom(_ user: UserID, _ other: UserID) throws -> Bool {
@@ -72,35 +70,27 @@ extension SQLiteReading {
     }
 
     func session(_ id: SessionID) throws -> Session? {
-        try self.db.row("SELECT \(Session.table.selection) FROM session WHERE id = ?1", [id.text]).map { row in
-            var row = Columns(row)
-            return Session(&row)
-        }
+        try self.db.first("SELECT \(Session.table.selection) FROM session WHERE id = ?1", [id.text]) { Session(&$0) }
     }
 
     func refreshToken(hash: String) throws -> RefreshToken? {
-        try self.db.row("SELECT \(RefreshToken.table.selection) FROM refreshToken WHERE hash = ?1", [hash]).map { row in
-            var row = Columns(row)
-            return RefreshToken(&row)
+        try self.db.first("SELECT \(RefreshToken.table.selection) FROM refreshToken WHERE hash = ?1", [hash]) {
+            RefreshToken(&$0)
         }
     }
 
     func streamTicket(hash: String) throws -> StreamTicket? {
-        try self.db.row("SELECT \(StreamTicket.table.selection) FROM streamTicket WHERE hash = ?1", [hash]).map { row in
-            var row = Columns(row)
-            return StreamTicket(&row)
+        try self.db.first("SELECT \(StreamTicket.table.selection) FROM streamTicket WHERE hash = ?1", [hash]) {
+            StreamTicket(&$0)
         }
     }
 
     func idempotentAnswer(user: UserID, method: String, path: String, key: String) throws -> IdempotentAnswer? {
-        try self.db.row(
+        try self.db.first(
             """
             SELECT \(IdempotentAnswer.columns) FROM idempotentAnswer \
             WHERE user = ?1 AND method = ?2 AND path = ?3 AND key = ?4
             """, [user.text, method, path, key]
-        ).map { row in
-            var row = Columns(row)
-            return try IdempotentAnswer(&row)
-        }
+        ) { try IdempotentAnswer(&$0) }
     }
 }

@@ -1,3 +1,4 @@
+import CWALBuffer
 package import Core
 import GRDB
 package import Hub
@@ -43,7 +44,13 @@ package final class SQLiteStore: EventStore {
         }
     }
 
+    /// Once for the process, before it opens its first database.
+    private static let walBuffering = comblang_buffer_wal()
+
     private init(_ directory: DataDirectory, logger: Logger, pageCountMax: Int?) throws {
+        guard Self.walBuffering == 0 else {
+            throw StoreError(.io, "SQLite refuses how its log is written: error \(Self.walBuffering).")
+        }
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         configuration.maximumReaderCount = ReadQueue.connectionCount
@@ -54,14 +61,24 @@ package final class SQLiteStore: EventStore {
             // Redacted text and expired signals are overwritten where that costs no further write.
             try db.execute(sql: "PRAGMA secure_delete = FAST")
             try db.execute(sql: "PRAGMA journal_size_limit = \(64 * 1024 * 1024)")
+            // What a savepoint keeps to undo itself: else 64 KiB, given back to the system after each write.
+            try db.execute(sql: "PRAGMA temp_store = MEMORY")
+            // The last page of each busy room's index, of which 2 MiB, the default, hold a few hundred.
+            try db.execute(sql: "PRAGMA cache_size = \(-16 * 1024)")
             if let pageCountMax { try db.execute(sql: "PRAGMA max_page_count = \(pageCountMax)") }
             let applied = try Migration.apply(Migration.embedded, to: db)
-            try db.run("INSERT OR IGNORE INTO meta (id, epoch) VALUES (1, ?1)", [Self.randomEpoch()])
+            try db.inTransaction(.immediate) {
+                try db.run("INSERT OR IGNORE INTO meta (id, epoch) VALUES (1, ?1)", [Self.randomEpoch()])
+                return .commit
+            }
             return applied
         }
         self.pool = pool
-        self.writes = WriteQueue(pool)
-        self.reads = ReadQueue(pool)
+        let reads = ReadQueue(pool)
+        let checkpoints = Checkpoints(pool, reads)
+        pool.writeWithoutTransaction { checkpoints.watch($0) }
+        self.reads = reads
+        self.writes = WriteQueue(pool, checkpoints)
         self.directory = directory
         self.logger = logger
         for name in self.appliedMigrations { logger.debug("applied migration", metadata: ["migration": "\(name)"]) }

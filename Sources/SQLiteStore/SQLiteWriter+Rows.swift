@@ -12,13 +12,10 @@ extension SQLiteWriter {
     func update(_ ticket: StreamTicket) throws { try self.db.run(StreamTicket.table.update, ticket.values) }
 
     func sessions(of user: UserID) throws -> [Session] {
-        try self.db.rows(
+        try self.db.all(
             "SELECT \(Session.table.selection) FROM session WHERE user = ?1 AND revokedAt IS NULL ORDER BY id",
             [user.text]
-        ).map { row in
-            var row = Columns(row)
-            return Session(&row)
-        }
+        ) { Session(&$0) }
     }
 
     func deleteRefreshTokens(of session: SessionID, below generation: Int) throws {
@@ -37,11 +34,6 @@ extension SQLiteWriter {
 
     func delete(_ member: Member) throws {
         try self.db.run("DELETE FROM member WHERE room = ?1 AND user = ?2", [member.room.text, member.user.text])
-    }
-
-    func insert(_ message: Message) throws {
-        try self.db.run(Message.table.insert, message.values)
-        self.noteSearchChange(message, replacing: nil)
     }
 
     func update(_ message: Message) throws {

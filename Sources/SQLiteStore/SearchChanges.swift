@@ -1,44 +1,70 @@
 import Core
-import GRDB
 
 /// What a transaction must do to the search index, kept until its end.
 ///
-/// FTS5 writes its pending terms out at each savepoint, so indexing inside of them would cost twice as much.
+/// FTS5 writes its pending terms out at each savepoint and each statement, so what is new is indexed by one statement,
+/// from the rows.
 struct SearchChanges {
     private struct Change {
-        var room: RoomID
+        let seq: Int64
+        let room: RoomID
         /// What the index holds of the message; `nil` for nothing.
-        var indexed: String?
+        let indexed: String?
         /// What it must hold.
-        var wanted: String?
+        let wanted: String?
     }
 
-    /// By message seq, the index's row id.
-    private var changes: [Int64: Change] = [:]
+    /// Of messages that the index may have, in the order in which they were made.
+    private var changes: [Change] = []
+    private var hasNew = false
 
-    /// - parameter previous: the message as it was before this write; `nil` for a new one.
-    mutating func note(_ message: Message, replacing previous: Message?) {
-        let indexed = self.changes[message.seq].map(\.indexed) ?? previous.flatMap(Self.text)
-        self.changes[message.seq] = Change(room: message.room, indexed: indexed, wanted: Self.text(message))
+    /// - parameters:
+    ///   - previous: the message as it was before this write; `nil` for a new one.
+    ///   - indexedSeq: messages behind it are not in the index yet.
+    mutating func note(_ message: Message, replacing previous: Message?, indexedSeq: Int64) {
+        guard message.seq <= indexedSeq else {
+            self.hasNew = true
+            return
+        }
+        self.changes.append(
+            Change(
+                seq: message.seq, room: message.room, indexed: previous.flatMap(Self.text), wanted: Self.text(message)))
+    }
+
+    /// Adds what was noted later.
+    mutating func append(_ later: SearchChanges) {
+        self.changes.append(contentsOf: later.changes)
+        self.hasNew = self.hasNew || later.hasNew
     }
 
     private static func text(_ message: Message) -> String? { message.deletedAt == nil ? message.content : nil }
 
     /// - throws: `DatabaseError`.
-    mutating func apply(to db: Database) throws {
-        for (seq, change) in self.changes where change.indexed != change.wanted {
+    func apply(_ writer: SQLiteWriter, indexedSeq: Int64) throws {
+        for change in self.netChanges where change.indexed != change.wanted {
             if let indexed = change.indexed {
                 // The index keeps no text of its own: it must be told what to forget.
-                try db.run(
+                try writer.db.run(
                     "INSERT INTO messageFts (messageFts, rowid, room, content) VALUES ('delete', ?1, ?2, ?3)",
-                    [seq, change.room.text, indexed])
+                    [change.seq, change.room.text, indexed])
             }
             if let wanted = change.wanted {
-                try db.run(
+                try writer.db.run(
                     "INSERT INTO messageFts (rowid, room, content) VALUES (?1, ?2, ?3)",
-                    [seq, change.room.text, wanted])
+                    [change.seq, change.room.text, wanted])
             }
         }
-        self.changes = [:]
+        if self.hasNew { try writer.statement(.indexNew).run(indexedSeq) }
+    }
+
+    /// One for each message, ascending: FTS5 writes its pending terms out whenever a row id is lower than the last.
+    private var netChanges: [Change] {
+        guard self.changes.count > 1 else { return self.changes }
+        let net = self.changes.reduce(into: [Int64: Change]()) { net, change in
+            net[change.seq] = Change(
+                seq: change.seq, room: change.room, indexed: net[change.seq].map(\.indexed) ?? change.indexed,
+                wanted: change.wanted)
+        }
+        return net.values.sorted { $0.seq < $1.seq }
     }
 }

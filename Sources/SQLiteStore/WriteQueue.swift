@@ -27,10 +27,11 @@ final class WriteQueue: Sendable {
     }
 
     private let pool: DatabasePool
+    private let checkpoints: Checkpoints
     private let queue = DispatchQueue(label: "comblang.store.write", qos: .userInitiated)
     private let state = Mutex(State())
 
-    init(_ pool: DatabasePool) { self.pool = pool }
+    init(_ pool: DatabasePool, _ checkpoints: Checkpoints) { (self.pool, self.checkpoints) = (pool, checkpoints) }
 
     /// How many transactions were committed.
     var transactionCount: Int { self.state.withLock { $0.transactionCount } }
@@ -107,6 +108,8 @@ final class WriteQueue: Sendable {
                 for follower in followers { follower(changes) }
             }
             for acknowledge in acknowledgements { acknowledge() }
+            // After those who wait have their answer. It fails on what makes the next commit fail: that one tells.
+            try? self.checkpoints.runIfDue()
         } catch {
             let error = translated(error)
             for job in group { job.fail(error) }
@@ -131,8 +134,7 @@ final class WriteQueue: Sendable {
                     acknowledgements.append { job.fail(error) }
                 }
             }
-            try writer.prepareSearch()
-            changes = writer.state.log
+            changes = try writer.finish()
             return .commit
         }
         return (changes, acknowledgements)

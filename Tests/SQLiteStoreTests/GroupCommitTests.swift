@@ -1,4 +1,5 @@
 import Core
+import Dispatch
 import Hub
 import SQLiteStore
 import TestSupport
@@ -23,6 +24,59 @@ import Testing
             }
             expect(try await store.read { try everything($0).count }, is: 1000)
             #expect(store.transactionCount < 500, "\(store.transactionCount) transactions for 1000 writes")
+        }
+    }
+
+    /// Goal: what one write of a group did to events of the others goes with it. The writes run in one group, as the
+    /// first waits until all are there.
+    @Test func aFailingWriteOfAGroupLeavesTheOthersEventsAsTheyAre() async throws {
+        try await self.run { store in
+            let recorder = Recorder()
+            _ = try await store.follow(recorder.record)
+            try await store.write { writer in
+                try writer.insert(User.alice)
+                try writer.insert(Room.lobby)
+            }
+            let before = store.transactionCount
+            let gate = DispatchSemaphore(value: 0)
+            let ended = AsyncStream<Bool>.makeStream()
+            let write = { (body: @escaping @Sendable (any StoreWriter) throws -> Void) in
+                store.write(body) { ended.continuation.yield((try? $0.get()) != nil) }
+            }
+            write { _ in gate.wait() }
+            write { try $0.post("kept", id: 1) }
+            write { try $0.append(.signal(.fixture(1), call: .fixture(1), to: DeviceID(known: "ses_a"))) }
+            write { writer in
+                try writer.redactEvents(of: .fixture(1), before: writer.nextSeq, data: "{\"redacted\":true}")
+                try writer.deleteEvents(of: [.fixture(1)])
+                try writer.post("dropped", id: 2)
+                // Indexes what waits, which must be undone with the rest.
+                let found = try writer.messages(MessageQuery(room: Room.lobby.id, search: "kept", limit: 9))
+                #expect(found.map(\.message.id) == [.fixture(1)])
+                throw Problem(.forbidden)
+            }
+            write { writer in
+                try writer.post("other", id: 3)
+                #expect(throws: (any Error).self) { try writer.insert(User.alice) }
+            }
+            write { try $0.insert(User.alice) }
+            gate.signal()
+            var endings: [Bool] = []
+            for await ending in ended.stream {
+                endings.append(ending)
+                if endings.count == 6 { break }
+            }
+            #expect(endings == [true, true, true, false, true, false])
+            #expect(store.transactionCount - before <= 2)
+            let events = recorder.changes.flatMap(\.events)
+            #expect(events.map(\.seq) == [1, 2, 3])
+            #expect(events.map(\.data) == ["{\"content\":\"kept\"}", "{}", "{\"content\":\"other\"}"])
+            #expect(recorder.changes.allSatisfy { $0.rewritten.isEmpty })
+            expect(try await store.read { try everything($0, device: DeviceID(known: "ses_a")) }, is: events)
+            for (word, ids) in ["kept": [MessageID.fixture(1)], "dropped": [], "other": [.fixture(3)]] {
+                let query = MessageQuery(room: Room.lobby.id, search: word, limit: 9)
+                expect(try await store.read { try $0.messages(query).map(\.message.id) }, is: ids)
+            }
         }
     }
 

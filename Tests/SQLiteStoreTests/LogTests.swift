@@ -39,14 +39,14 @@ import Testing
     }
 
     @Test(arguments: StoreKind.allCases) func redactionLeavesNoEarlierVersion(kind: StoreKind) async throws {
-        try await kind.run { store in
+        try await kind.runInLobby { store in
             let recorder = Recorder()
             _ = try await store.follow(recorder.record)
             let edited = try await store.write { writer in
-                try writer.append(.chat("secret one", message: .fixture(1)))
-                try writer.append(.chat("other", message: .fixture(2)))
-                try writer.append(.chat("secret two", message: .fixture(1)))
-                return try writer.append(.chat("clean", message: .fixture(1)))
+                try writer.post("secret one", id: 1)
+                try writer.post("other", id: 2)
+                try writer.append(.chat("secret two", .messageEdited, message: .fixture(1)))
+                return try writer.append(.chat("clean", .messageEdited, message: .fixture(1)))
             }
             try await store.write { try $0.redactEvents(of: .fixture(1), before: edited, data: "{\"redacted\":1}") }
             let data = try await store.read { try everything($0).map(\.data) }
@@ -61,13 +61,13 @@ import Testing
     @Test(arguments: StoreKind.allCases) func followersGetARedactedEventOfTheSameCommitAsItIsKept(
         kind: StoreKind
     ) async throws {
-        try await kind.run { store in
+        try await kind.runInLobby { store in
             let recorder = Recorder()
             _ = try await store.follow(recorder.record)
             try await store.write { writer in
-                try writer.append(.chat("secret", message: .fixture(1)))
+                try writer.post("secret", id: 1)
                 try writer.append(.signal(.fixture(1), call: Self.call, to: Self.device))
-                let seq = try writer.append(.chat("clean", message: .fixture(1)))
+                let seq = try writer.append(.chat("clean", .messageEdited, message: .fixture(1)))
                 try writer.redactEvents(of: .fixture(1), before: seq, data: "{}")
                 try writer.deleteEvents(of: [.fixture(1)])
             }

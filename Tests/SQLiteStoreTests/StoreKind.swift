@@ -55,9 +55,11 @@ extension Room {
 
 extension EventDraft {
     /// A message event for the lobby, with `data` as a JSON string member.
-    static func chat(_ text: String, message: MessageID? = nil, at time: Timestamp = .fixture) -> EventDraft {
+    static func chat(
+        _ text: String, _ type: EventType = .messageCreated, message: MessageID? = nil, at time: Timestamp = .fixture
+    ) -> EventDraft {
         EventDraft(
-            .messageCreated, to: [.room(Room.lobby.id)], room: Room.lobby.id, actor: User.alice.id, at: time,
+            type, to: [.room(Room.lobby.id)], room: Room.lobby.id, actor: User.alice.id, at: time,
             data: "{\"content\":\"\(text)\"}", message: message)
     }
 
@@ -77,7 +79,7 @@ extension StoreWriter {
     func post(
         _ content: String, id: Int, by user: UserID = User.alice.id, in room: RoomID = Room.lobby.id
     ) throws -> Message {
-        var draft = EventDraft.chat("x", message: .fixture(id))
+        var draft = EventDraft.chat(content, message: .fixture(id))
         draft.room = room
         draft.audiences = [.room(room)]
         let seq = try self.append(draft)

@@ -87,6 +87,15 @@ extension MemoryReading {
         self.state.members[MemoryState.MemberKey(room: room, user: user)]
     }
 
+    func roomAndMember(_ reference: RoomReference, user: UserID) throws -> (room: Room, member: Member?)? {
+        let found =
+            switch reference {
+            case .id(let id): try self.room(id)
+            case .name(let name): try self.room(name: name)
+            }
+        return try found.map { ($0, try self.member(user, of: $0.id)) }
+    }
+
     func members(of room: RoomID, after: UserID?, limit: Int) throws -> [(member: Member, user: User)] {
         self.state.members.values.filter { $0.room == room }
             .page(by: \.user, after: after, limit: limit)

@@ -25,13 +25,7 @@ extension StoreReader {
 
     /// As above, without asking for one permission.
     package func access(_ reference: RoomReference, as user: User) throws -> RoomAccess {
-        let found =
-            switch reference {
-            case .id(let id): try self.room(id)
-            case .name(let name): try self.room(name: name)
-            }
-        guard let room = found else { throw Problem.notFound }
-        let member = try self.member(user.id, of: room.id)
+        guard let (room, member) = try self.roomAndMember(reference, user: user.id) else { throw Problem.notFound }
         let standing: RoomStanding
         if let member {
             standing = RoomStanding(member.role)

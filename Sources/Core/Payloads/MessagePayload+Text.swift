@@ -6,73 +6,86 @@ extension MessagePayload {
     var redactedText: String { self.text(isRedacted: true) }
 
     private func text(isRedacted: Bool) -> String {
-        var text = ""
-        text.reserveCapacity(360 + (isRedacted ? 0 : self.message.content.utf8.count))
-        text += "{\"id\":\""
-        text += self.message.id.text
-        text += "\",\"room\":\""
-        text += self.message.room.text
-        text += "\",\"seq\":"
-        text += String(self.message.seq)
-        text += ",\"user\":\""
-        text += self.message.user.text
-        text += "\",\"username\":"
-        text.append(json: self.user.username)
-        text += ",\"displayName\":"
-        text.append(json: self.user.displayName)
-        text += ",\"color\":"
-        text.append(json: self.user.color)
-        text += ",\"content\":"
-        text.append(json: isRedacted ? "" : self.message.content)
-        text += ",\"metadata\":"
+        let (message, user) = (self.message, self.user)
+        let content = isRedacted ? "" : message.content
+        var json = JSONBytes(capacity: 400 + content.utf8.count + (message.metadata?.utf8.count ?? 0))
+        json.write("{\"id\":\"")
+        json.write(message.id.text)
+        json.write("\",\"room\":\"")
+        json.write(message.room.text)
+        json.write("\",\"seq\":")
+        json.write(String(message.seq))
+        json.write(",\"user\":\"")
+        json.write(message.user.text)
+        json.write("\",\"username\":")
+        json.write(string: user.username)
+        json.write(",\"displayName\":")
+        json.write(string: user.displayName)
+        json.write(",\"color\":")
+        json.write(string: user.color)
+        json.write(",\"content\":")
+        json.write(string: content)
+        json.write(",\"metadata\":")
         // Stored as our own encoder wrote it: one line, an object.
-        text += isRedacted ? "null" : self.message.metadata ?? "null"
-        text += ",\"createdAt\":\""
-        text += self.message.createdAt.rfc3339
-        text += "\",\"editedAt\":"
-        text.append(json: self.message.editedAt?.rfc3339)
-        text += ",\"deletedAt\":"
-        text.append(json: self.message.deletedAt?.rfc3339)
-        text += ",\"origin\":\""
-        text += self.message.origin.rawValue
-        text += isRedacted ? "\",\"redacted\":true}" : "\"}"
-        return text
+        json.write(isRedacted ? "null" : message.metadata ?? "null")
+        json.write(",\"createdAt\":\"")
+        json.write(message.createdAt.rfc3339)
+        json.write("\",\"editedAt\":")
+        json.write(string: message.editedAt?.rfc3339)
+        json.write(",\"deletedAt\":")
+        json.write(string: message.deletedAt?.rfc3339)
+        json.write(",\"origin\":\"")
+        json.write(message.origin.rawValue)
+        json.write(isRedacted ? "\",\"redacted\":true}" : "\"}")
+        return json.text
     }
 }
 
-extension String {
-    /// Appends a JSON string (RFC 8259: quotes, backslashes and control characters escaped), or `null`.
-    mutating func append(json value: String?) {
-        guard let value else {
-            self += "null"
-            return
-        }
-        self += "\""
-        if value.utf8.contains(where: Self.needsEscape) {
-            for scalar in value.unicodeScalars { self.append(escaped: scalar) }
+/// JSON text as it is written: bytes, as appending to a `String` costs twice as much for pieces so small.
+private struct JSONBytes {
+    private var bytes: [UInt8] = []
+
+    init(capacity: Int) { self.bytes.reserveCapacity(capacity) }
+
+    var text: String { String(decoding: self.bytes, as: UTF8.self) }
+
+    /// Writes JSON as it is.
+    mutating func write(_ json: String) {
+        // In one copy where the bytes are contiguous, which they are but for strings of Objective-C.
+        let isWritten: Void? = json.utf8.withContiguousStorageIfAvailable { self.bytes.append(contentsOf: $0) }
+        if isWritten == nil { self.bytes.append(contentsOf: json.utf8) }
+    }
+
+    /// Writes a JSON string (RFC 8259: quotes, backslashes and control characters escaped), or `null`.
+    mutating func write(string value: String?) {
+        guard let value else { return self.write("null") }
+        self.bytes.append(UInt8(ascii: "\""))
+        let needsEscape = { (bytes: UnsafeBufferPointer<UInt8>) in bytes.contains(where: Self.needsEscape) }
+        if value.utf8.withContiguousStorageIfAvailable(needsEscape) ?? true {
+            for byte in value.utf8 { self.write(escaped: byte) }
         } else {
-            self += value
+            self.write(value)
         }
-        self += "\""
+        self.bytes.append(UInt8(ascii: "\""))
     }
 
     private static func needsEscape(_ byte: UInt8) -> Bool {
         byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
     }
 
-    private mutating func append(escaped scalar: UnicodeScalar) {
-        switch scalar {
-        case "\"": self += "\\\""
-        case "\\": self += "\\\\"
-        case "\n": self += "\\n"
-        case "\r": self += "\\r"
-        case "\t": self += "\\t"
-        case "\u{0}"..."\u{1F}":
-            let digits = Array("0123456789abcdef")
-            self += "\\u00"
-            self.append(digits[Int(scalar.value >> 4)])
-            self.append(digits[Int(scalar.value & 15)])
-        default: self.unicodeScalars.append(scalar)
+    /// Bytes of longer characters are 0x80 and above, and stay as they are.
+    private mutating func write(escaped byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""): self.write("\\\"")
+        case UInt8(ascii: "\\"): self.write("\\\\")
+        case UInt8(ascii: "\n"): self.write("\\n")
+        case UInt8(ascii: "\r"): self.write("\\r")
+        case UInt8(ascii: "\t"): self.write("\\t")
+        case 0..<0x20:
+            let digits = Array("0123456789abcdef".utf8)
+            self.write("\\u00")
+            self.bytes += [digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+        default: self.bytes.append(byte)
         }
     }
 }

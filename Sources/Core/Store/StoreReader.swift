@@ -31,6 +31,8 @@ package protocol StoreReader {
     /// Rooms the user is in, and public ones that are not archived; ascending by id.
     func roomViews(visibleTo user: UserID, after: RoomID?, limit: Int) throws -> [RoomView]
     func member(_ user: UserID, of room: RoomID) throws -> Member?
+    /// A room and the user's membership of it, if any: what every access to a room begins with, hence in one.
+    func roomAndMember(_ reference: RoomReference, user: UserID) throws -> (room: Room, member: Member?)?
     /// Members with their users, ascending by user id.
     func members(of room: RoomID, after: UserID?, limit: Int) throws -> [(member: Member, user: User)]
     func memberCount(of room: RoomID) throws -> Int

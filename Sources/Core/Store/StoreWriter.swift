@@ -12,6 +12,7 @@ package protocol StoreWriter: StoreReader {
     @discardableResult
     func append(_ event: EventDraft) throws -> Int64
     /// Replaces the data of the message's logged events with seq below `seq` by `data`: earlier versions are not kept.
+    /// The message was inserted, with the seq of its `message.created`.
     func redactEvents(of message: MessageID, before seq: Int64, data: String) throws
     /// Deletes a signal's events from the log; they are never replayed.
     func deleteEvents(of signals: [SignalID]) throws

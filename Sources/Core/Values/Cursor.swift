@@ -37,9 +37,9 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
 package struct LogBounds: Hashable, Sendable {
     package let epoch: String
     /// Events up to here were deleted by retention; 0 when none were.
-    package let trimmedThrough: Int64
+    package var trimmedThrough: Int64
     /// The newest event's seq; 0 in an empty log.
-    package let tail: Int64
+    package var tail: Int64
 
     package init(epoch: String, trimmedThrough: Int64, tail: Int64) {
         self.epoch = epoch
