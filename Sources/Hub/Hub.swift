@@ -45,7 +45,7 @@ package final class Hub: Service {
                 return waiting.isScheduled ? nil : waiting.earliest
             }
             guard let earliest else { return }
-            if earliest > .now() {
+            if earliest > self.eventLoop.now {
                 self.eventLoop.scheduleTask(deadline: earliest) { self.tick() }
             } else {
                 self.eventLoop.execute { self.tick() }
@@ -55,13 +55,13 @@ package final class Hub: Service {
         /// Fans out what was committed since the last tick. A tick that took long is followed by a pause as long: at
         /// full rate requests are read meanwhile and commits gather, so that each reader gets more with each write.
         private func tick() {
-            let start = NIODeadline.now()
+            let start = self.eventLoop.now
             let batches = self.waiting.withLock { waiting in
                 defer { (waiting.batches, waiting.isScheduled) = ([], false) }
                 return waiting.batches
             }
             self.hub.value.advance(batches)
-            let end = NIODeadline.now()
+            let end = self.eventLoop.now
             let earliest = end + min(end - start, Self.pauseMax)
             self.waiting.withLock { $0.earliest = earliest }
         }

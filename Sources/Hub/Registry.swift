@@ -14,15 +14,33 @@ package final class Registry: Sendable {
     private struct State {
         var nextID: Int = 1
         var entries: [Int: Entry] = [:]
-        var byDevice: [DeviceID: Set<Int>] = [:]
-        var byUser: [UserID: Set<Int>] = [:]
+        var byDevice: [DeviceID: Readers] = [:]
+        var byUser: [UserID: Readers] = [:]
         var byTicket: [String: Int] = [:]
         /// When the user's last reader left, for those who have none.
         var lastSeen: [UserID: Timestamp] = [:]
+    }
 
-        /// How many of these are polls, or streams, the one that is to be replaced left out.
-        func count(_ ids: Set<Int>?, arePolls: Bool, but older: Int?) -> Int {
-            (ids ?? []).count { $0 != older && (self.entries[$0]?.subscription.transport == .poll) == arePolls }
+    /// The readers of one device, or of one user.
+    private struct Readers {
+        var streams: Set<Int> = []
+        var polls: Set<Int> = []
+
+        var isEmpty: Bool { self.streams.isEmpty && self.polls.isEmpty }
+        var all: Set<Int> { self.streams.union(self.polls) }
+
+        /// How many there are of one kind, the one that is to be replaced left out.
+        func count(ofPolls isPoll: Bool, but older: Int?) -> Int {
+            let ids = isPoll ? self.polls : self.streams
+            return ids.count - (older.map { ids.contains($0) } == true ? 1 : 0)
+        }
+
+        mutating func insert(_ id: Int, isPoll: Bool) {
+            if isPoll { self.polls.insert(id) } else { self.streams.insert(id) }
+        }
+
+        mutating func remove(_ id: Int) {
+            if self.polls.remove(id) == nil { self.streams.remove(id) }
         }
     }
 
@@ -60,16 +78,16 @@ package final class Registry: Sendable {
             let older = subscription.ticket.flatMap { state.byTicket[$0] }
             let isPoll = subscription.transport == .poll
             guard
-                state.count(state.byDevice[subscription.device], arePolls: isPoll, but: older)
+                state.byDevice[subscription.device, default: Readers()].count(ofPolls: isPoll, but: older)
                     < self.settings.streamsPerDeviceMax,
-                state.count(state.byUser[subscription.user], arePolls: isPoll, but: older)
+                state.byUser[subscription.user, default: Readers()].count(ofPolls: isPoll, but: older)
                     < self.settings.streamsPerUserMax
             else { return nil }
             let id = state.nextID
             state.nextID += 1
             state.entries[id] = Entry(subscription: subscription, loop: loop)
-            state.byDevice[subscription.device, default: []].insert(id)
-            state.byUser[subscription.user, default: []].insert(id)
+            state.byDevice[subscription.device, default: Readers()].insert(id, isPoll: isPoll)
+            state.byUser[subscription.user, default: Readers()].insert(id, isPoll: isPoll)
             state.lastSeen[subscription.user] = nil
             if let ticket = subscription.ticket { state.byTicket[ticket] = id }
             if let older { state.entries[older]?.isReplaced = true }
@@ -101,7 +119,7 @@ package final class Registry: Sendable {
     /// match.
     package func readerCount(of device: DeviceID, for event: Event) -> Int {
         self.state.withLock { state in
-            (state.byDevice[device] ?? []).count { id in
+            (state.byDevice[device]?.all ?? []).count { id in
                 guard let subscription = state.entries[id]?.subscription else { return false }
                 return subscription.filter.passes(event, in: subscription.scope)
             }
@@ -111,7 +129,7 @@ package final class Registry: Sendable {
     /// How the device reads: its newest open stream or waiting poll; `nil` if it has none.
     package func transport(of device: DeviceID) -> Transport? {
         self.state.withLock { state in
-            state.byDevice[device]?.max().flatMap { state.entries[$0]?.subscription.transport }
+            state.byDevice[device]?.all.max().flatMap { state.entries[$0]?.subscription.transport }
         }
     }
 

@@ -12,7 +12,10 @@ package struct Cursor: Hashable, Sendable, CustomStringConvertible {
 
     /// Reads `k3f9.1042`; `nil` if it has another shape. Whether the log still reaches back there is for
     /// ``LogBounds/resume(from:)`` to say.
-    package init?(_ text: some StringProtocol) {
+    package init?(_ text: some StringProtocol) { self.init(String(text)) }
+
+    /// As above; not generic, as each poll has one.
+    package init?(_ text: String) {
         let bytes = text.utf8
         guard let dot = bytes.firstIndex(of: UInt8(ascii: ".")) else { return nil }
         let (epoch, digits) = (bytes[..<dot], bytes[bytes.index(after: dot)...])

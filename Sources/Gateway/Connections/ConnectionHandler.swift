@@ -49,6 +49,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
 
     /// Looks at what was read before the decoder does; returns whether it took it.
     var takeFirst: ((ByteBuffer) -> Bool)?
+    /// Whether the decoder was given anything in this round.
+    private var hasRead = false
     /// What was read and is being decoded.
     private(set) var reading: ByteBuffer?
 
@@ -93,9 +95,16 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = Self.unwrapInboundIn(data)
         if let takeFirst, takeFirst(bytes) { return }
+        self.hasRead = true
         self.reading = bytes
         context.fireChannelRead(data)
         self.reading = nil
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        guard self.hasRead else { return }
+        self.hasRead = false
+        context.fireChannelReadComplete()
     }
 
     /// Gives the decoder bytes that were taken before it.

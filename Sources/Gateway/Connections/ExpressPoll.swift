@@ -3,6 +3,12 @@ import Hub
 import NIOCore
 import NIOHTTP1
 
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
 /// What a connection polls for: the request that the router answered last. The next one has the same bytes but for its
 /// cursor, and so needs neither parsing nor a look at who asks for what.
 final class RepeatedPoll {
@@ -47,10 +53,19 @@ final class RepeatedPoll {
     func cursor(in bytes: ByteBuffer) -> Cursor? {
         bytes.withUnsafeReadableBytes { bytes in
             let count = bytes.count - self.head.count - self.tail.count
-            guard count > 0, count <= Self.cursorBytesMax, bytes.starts(with: self.head),
-                bytes.suffix(self.tail.count).elementsEqual(self.tail)
+            guard count > 0, count <= Self.cursorBytesMax, Self.equal(bytes, at: 0, self.head),
+                Self.equal(bytes, at: self.head.count + count, self.tail)
             else { return nil }
-            return Cursor(String(decoding: bytes[self.head.count..<(self.head.count + count)], as: UTF8.self))
+            let text = UnsafeRawBufferPointer(rebasing: bytes[self.head.count..<(self.head.count + count)])
+            return Cursor(String(decoding: text, as: UTF8.self))
+        }
+    }
+
+    /// As one comparison of memory; the library's, element by element, takes a fifth of a poll.
+    private static func equal(_ bytes: UnsafeRawBufferPointer, at offset: Int, _ wanted: [UInt8]) -> Bool {
+        guard let start = bytes.baseAddress else { return wanted.isEmpty }
+        return wanted.withUnsafeBytes { wanted in
+            wanted.baseAddress.map { memcmp(start + offset, $0, wanted.count) == 0 } ?? true
         }
     }
 

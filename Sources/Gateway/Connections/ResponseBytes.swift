@@ -40,9 +40,11 @@ struct ResponseBytes {
     }
 
     private mutating func writeHead(_ status: HTTPResponse.Status, origin: String?, gateway: Gateway) {
-        self.bytes.writeString("HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n")
+        self.bytes.writeString(
+            status == .ok ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n")
         self.write("X-Request-Id", RequestID().description)
         self.write("Date", gateway.date.text(at: gateway.time.now))
+        guard let origin else { return }
         for field in CrossOriginMiddleware.fields(for: origin, allowedOrigins: gateway.settings.allowedOrigins) {
             self.write(field.name.rawName, field.value)
         }
