@@ -47,7 +47,8 @@ struct TestServer: Sendable {
                 store: store, passwords: PasswordHasher(cost: .negligible), tokens: tokens, time: clock, ids: ids),
             time: clock, ids: ids, settings: settings, readiness: Readiness(), logger: logger)
         let app = Application(
-            router: gateway.buildRouter(), configuration: .init(address: .hostname("127.0.0.1", port: 0)),
+            router: gateway.buildRouter(), server: gateway.serverBuilder(idleTimeout: .seconds(60)),
+            configuration: .init(address: .hostname("127.0.0.1", port: 0)),
             services: [hub], logger: logger)
         try await app.test(setup) { client in
             try await body(

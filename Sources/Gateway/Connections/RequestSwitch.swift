@@ -278,23 +278,30 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         switch event {
         case is ChannelShouldQuiesceEvent:
             if self.machine.quiesced() { context.close(promise: nil) } else { self.exchange?.shouldEnd() }
-        case ChannelEvent.inputClosed where !self.hasRouter:
+        case ChannelEvent.inputClosed where !self.hasRouter && !self.isReadingExpress:
             if self.machine.quiesced() { context.close(promise: nil) }
+        case ChannelEvent.inputClosed:
+            // The rest of the request never comes; the router knows what to do then.
+            if self.isReadingExpress { self.decline() }
+            context.fireUserInboundEventTriggered(event)
         default:
             context.fireUserInboundEventTriggered(event)
         }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // What is no HTTP is answered by the router, unless something else is still to be answered.
-        if error is HTTPParserError, self.exchange == nil {
-            self.installRouter(context)
-        } else if self.exchange != nil {
+        guard error is HTTPParserError else { return context.fireErrorCaught(error) }
+        // What is no HTTP is answered by the router, behind what is still to be answered.
+        if self.isReadingExpress { self.decline() }
+        guard self.exchange == nil else {
             _ = self.machine.quiesced()
             return
         }
+        self.installRouter(context)
         context.fireErrorCaught(error)
     }
+
+    private var isReadingExpress: Bool { self.exchange != nil && self.machine.awaitsClient }
 
     private func awaitClient(_ context: ChannelHandlerContext) {
         self.idleSince = .now()

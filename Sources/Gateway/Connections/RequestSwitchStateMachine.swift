@@ -1,8 +1,8 @@
 /// Who answers what comes on one HTTP/1.1 connection: the express lane, or the router with all of Hummingbird.
 ///
 /// A request is the express lane's only while nothing else is under way, so answers keep the order of requests.
-struct RequestSwitchStateMachine {
-    private enum State: Hashable {
+package struct RequestSwitchStateMachine: Sendable {
+    private enum State: Hashable, Sendable {
         /// Everything that was asked is answered.
         case idle
         /// So many requests are the router's and not answered to the end.
@@ -20,8 +20,10 @@ struct RequestSwitchStateMachine {
     /// No request is taken after those that were begun.
     private var isQuiescing = false
 
+    package init() {}
+
     /// Where a part goes.
-    enum Part: Hashable {
+    package enum Part: Hashable, Sendable {
         case toRouter
         case toExpress
         /// Behind the answer that is under way.
@@ -30,7 +32,7 @@ struct RequestSwitchStateMachine {
     }
 
     /// What follows an answer.
-    enum Next: Hashable {
+    package enum Next: Hashable, Sendable {
         case nothing
         /// The parts that were held, and more.
         case read
@@ -38,10 +40,10 @@ struct RequestSwitchStateMachine {
     }
 
     /// Whether a head that comes now may be the express lane's.
-    var mayTakeExpress: Bool { self.state == .idle && !self.isWithinRequest && !self.isQuiescing }
+    package var mayTakeExpress: Bool { self.state == .idle && !self.isWithinRequest && !self.isQuiescing }
 
     /// Whether the connection waits for its client and not for us; then the idle timeout runs.
-    var awaitsClient: Bool {
+    package var awaitsClient: Bool {
         switch self.state {
         case .idle, .reading: true
         case .routed: self.isWithinRequest
@@ -49,7 +51,7 @@ struct RequestSwitchStateMachine {
         }
     }
 
-    mutating func headReceived(isExpress: Bool) -> Part {
+    package mutating func headReceived(isExpress: Bool) -> Part {
         switch self.state {
         case .idle where isExpress && self.mayTakeExpress:
             self.state = .reading
@@ -71,7 +73,7 @@ struct RequestSwitchStateMachine {
     }
 
     /// - parameter isEnd: the request's last part, not a piece of its body.
-    mutating func contentReceived(isEnd: Bool) -> Part {
+    package mutating func contentReceived(isEnd: Bool) -> Part {
         switch self.state {
         case .idle, .routed:
             // Also what comes behind an answer that was given early.
@@ -91,12 +93,12 @@ struct RequestSwitchStateMachine {
     }
 
     /// A request came, in one piece, that is the connection's last poll again.
-    mutating func repeatedPollReceived() { self.state = .answering }
+    package mutating func repeatedPollReceived() { self.state = .answering }
 
     /// Nothing of that poll has been answered: it comes once more, as parts.
     ///
     /// - returns: whether somebody is there to take it.
-    mutating func repeatedPollDeclined() -> Bool {
+    package mutating func repeatedPollDeclined() -> Bool {
         guard self.state == .answering else { return false }
         self.state = .idle
         return true
@@ -105,7 +107,7 @@ struct RequestSwitchStateMachine {
     /// The express lane leaves its request to the router after all.
     ///
     /// - returns: whether the router is to get it.
-    mutating func expressDeclined() -> Bool {
+    package mutating func expressDeclined() -> Bool {
         switch self.state {
         case .reading, .answering:
             self.state = .routed(1)
@@ -116,7 +118,7 @@ struct RequestSwitchStateMachine {
     }
 
     /// The express lane has answered to the end.
-    mutating func expressAnswered() -> Next {
+    package mutating func expressAnswered() -> Next {
         switch self.state {
         case .reading, .answering:
             self.state = .idle
@@ -128,7 +130,7 @@ struct RequestSwitchStateMachine {
     }
 
     /// The router has answered one request to the end.
-    mutating func routerAnswered() -> Next {
+    package mutating func routerAnswered() -> Next {
         guard case .routed(let count) = self.state else { return .nothing }
         guard count == 1 else {
             self.state = .routed(count - 1)
@@ -141,10 +143,10 @@ struct RequestSwitchStateMachine {
     /// The server stops, or the client has said that it asks for nothing more.
     ///
     /// - returns: whether the connection is to be closed at once.
-    mutating func quiesced() -> Bool {
+    package mutating func quiesced() -> Bool {
         self.isQuiescing = true
         return self.state == .idle && !self.isWithinRequest
     }
 
-    mutating func closed() { self.state = .closed }
+    package mutating func closed() { self.state = .closed }
 }

@@ -23,9 +23,10 @@ extension LoopHub {
 
     func complete(_ waiter: PollWaiter, of subscriber: Subscriber, _ result: PollResult) {
         waiter.timeout?.cancel()
+        // The waiter holds whoever is answered, and they hold the reader.
+        subscriber.delivery = .none
         if waiter.isRepeated, case .events = result {
             subscriber.state = .resting
-            subscriber.delivery = .none
             subscriber.restsUntil = self.time.now.advanced(by: Self.restMax)
         } else {
             self.remove(subscriber.id)
