@@ -26,7 +26,9 @@ struct HubRepeatedPollTests {
         }
 
         /// Polls; `nil` if it was declined, else a box for the answer's seqs, or `[-1]` for an end.
-        func poll(after seq: Int64, epoch: String = "test", limit: Int = 100, wait: Duration = .seconds(25)) async throws
+        func poll(
+            after seq: Int64, epoch: String = "test", limit: Int = 100, wait: Duration = .seconds(25)
+        ) async throws
             -> Box?
         {
             let box = Box()

@@ -69,7 +69,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         let pipeline = context.pipeline.syncOperations
-        self.descriptor = (try? pipeline.withUnsafeTransportIfAvailable { (socket: NIOBSDSocket.Handle) in socket }) ?? -1
+        self.descriptor =
+            (try? pipeline.withUnsafeTransportIfAvailable { (socket: NIOBSDSocket.Handle) in socket }) ?? -1
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {

@@ -61,7 +61,9 @@ final class ExpressStream: ExpressExchange {
             connection.answered()
         }
         // Too much happened since the admission: the client comes again at once with the same cursor.
-        if !gateway.hub.begin(admission, reservation, wire: wire, sink: handler, on: loop) { handler.finish(grace: .zero) }
+        if !gateway.hub.begin(admission, reservation, wire: wire, sink: handler, on: loop) {
+            handler.finish(grace: .zero)
+        }
     }
 
     func shouldEnd() { self.lane.gateway.hub.drain() }

@@ -21,8 +21,6 @@ final class UnreadableRequestHandler: ChannelDuplexHandler, RemovableChannelHand
 
     private var isUnreadable = false
 
-    
-
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if error is HTTPParserError {
             self.isUnreadable = true

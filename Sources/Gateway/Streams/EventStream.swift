@@ -72,7 +72,8 @@ struct EventStream: Sendable {
             try installWebSocket(handler, on: self.channel)
             guard connection.context != nil else { throw ChannelError.ioOnClosedChannel }
             connection.beginStream(
-                isChunked: false, at: self.gateway.hub, self.reservation, on: self.channel.eventLoop, finished: finished)
+                isChunked: false, at: self.gateway.hub, self.reservation, on: self.channel.eventLoop, finished: finished
+            )
             return NIOLoopBound((handler, connection), eventLoop: loop)
         }.get()
         return Response(
