@@ -11,6 +11,7 @@ final class LoopHub {
     let settings: HubSettings
     let store: any EventStore
     let time: any TimeSource
+    let deliveries: Deliveries
     let logger: Logger
     let epoch: String
 
@@ -33,12 +34,13 @@ final class LoopHub {
 
     init(
         eventLoop: any EventLoop, bounds: LogBounds, settings: HubSettings, store: any EventStore,
-        time: any TimeSource, logger: Logger
+        time: any TimeSource, deliveries: Deliveries, logger: Logger
     ) {
         self.eventLoop = eventLoop
         self.settings = settings
         self.store = store
         self.time = time
+        self.deliveries = deliveries
         self.logger = logger
         self.epoch = bounds.epoch
         self.position = bounds.tail
@@ -194,6 +196,7 @@ final class LoopHub {
 
     private func flush(positionBefore before: Int64) {
         var cache = TickCache()
+        let hasSignals = self.tickEvents.contains { $0.event.type == .signal }
         for subscriber in self.touched {
             defer { subscriber.marks.removeAll(keepingCapacity: subscriber.marks.count <= 64) }
             guard subscriber.state == .live else { continue }
@@ -203,6 +206,7 @@ final class LoopHub {
                     sink.write(
                         cache.buffer(
                             marks: subscriber.marks, wire: wire, isChunked: sink.isChunked, of: self.tickEvents))
+                    if hasSignals { self.deliveries.note(subscriber.marks.map { self.tickEvents[Int($0)].event }) }
                 } else {
                     subscriber.position = max(before, subscriber.position)
                     subscriber.state = .behind

@@ -169,8 +169,7 @@ struct CallController: Sendable {
     private func signedIn(_ request: Request, _ context: GatewayContext) async throws -> GatewayContext {
         guard let token = request.bearerToken else { throw Problem(.unauthorized) }
         var context = context
-        context.identity = try await self.gateway.authenticator.identity(
-            bearer: token, deviceLabel: try request.deviceLabel())
+        context.identity = try await self.gateway.identity(bearer: token, of: request)
         return context
     }
 }

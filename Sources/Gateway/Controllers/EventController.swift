@@ -52,6 +52,7 @@ struct EventController {
             let (admission, missed) = found
             let remaining = ContinuousClock.now.duration(to: deadline)
             if let answer = try self.immediateAnswer(admission, missed, mayWait: remaining > .zero && self.isServing) {
+                self.gateway.hub.deliveries.note(missed.events)
                 return answer.response()
             }
             if let answer = try await self.wait(admission, limit: limit, timeout: remaining, context) {
@@ -121,6 +122,7 @@ struct EventController {
         if let watch { try? await loop.submit { watch.value.listener = nil }.get() }
         switch result {
         case .events(let events, let ephemeral, let cursor, let hasMore):
+            self.gateway.hub.deliveries.note(events.map(\.event))
             return PollAnswer(events, ephemeral: ephemeral, cursor: cursor, hasMore: hasMore).answer()
         case .ended(_, let cursor):
             // What ended the wait (a revoked token, a lost room) is told to the next request.
@@ -214,12 +216,13 @@ struct EventController {
     private func identity(
         _ request: Request, _ query: Query, _ use: TicketUse
     ) async throws -> (Identity, ticket: String?) {
-        let label = try request.deviceLabel()
         if let token = request.bearerToken {
-            return (try await self.gateway.authenticator.identity(bearer: token, deviceLabel: label), nil)
+            return (try await self.gateway.identity(bearer: token, of: request), nil)
         }
         guard let ticket = query["ticket"] else { throw Problem(.unauthorized) }
+        let label = try request.deviceLabel()
         let opened = try await self.gateway.authenticator.identity(ticket: ticket, deviceLabel: label, for: use)
+        self.gateway.hub.registry.asked(opened.identity.device)
         return (opened.identity, SecretToken.hash(of: ticket))
     }
 }
