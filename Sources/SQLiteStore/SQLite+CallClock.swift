@@ -10,27 +10,23 @@ extension SQLiteReading {
     }
 
     func leasesDue(by time: Timestamp, limit: Int) throws -> [DueLease] {
-        try self.db.rows(
+        try self.db.all(
             """
             SELECT call, user, device, leg FROM participant \
             WHERE leaseCheckAt <= ?1 ORDER BY leaseCheckAt, position LIMIT ?2
             """, [time.milliseconds, limit]
-        ).map { row in
-            var row = Columns(row)
-            return DueLease(call: row.id(), user: row.id(), device: DeviceID(known: row.text()), leg: row.id())
+        ) { row in
+            DueLease(call: row.id(), user: row.id(), device: DeviceID(known: row.text()), leg: row.id())
         }
     }
 
     func signalsDue(by time: Timestamp, limit: Int) throws -> [PendingSignal] {
-        try self.db.rows(
+        try self.db.all(
             """
             SELECT \(PendingSignal.table.selection) FROM pendingSignal \
             WHERE expiresAt <= ?1 ORDER BY expiresAt, seq LIMIT ?2
             """, [time.milliseconds, limit]
-        ).map { row in
-            var row = Columns(row)
-            return PendingSignal(&row)
-        }
+        ) { PendingSignal(&$0) }
     }
 }
 
@@ -65,5 +61,17 @@ extension SQLiteWriter {
             UPDATE pendingSignal SET expiresAt = min(expiresAt, ?2) \
             WHERE call = ?1 AND NOT EXISTS (SELECT 1 FROM event WHERE event.seq = pendingSignal.seq)
             """, [call.text, time.milliseconds])
+    }
+}
+
+extension Database {
+    /// The rows of an answer, each read column by column.
+    fileprivate func all<Value>(
+        _ sql: String, _ values: [SQLValue], read: (inout Columns) throws -> Value
+    ) throws -> [Value] {
+        try self.rows(sql, values).map { row in
+            var row = Columns(row)
+            return try read(&row)
+        }
     }
 }

@@ -159,6 +159,29 @@ import Testing
         await store.close()
     }
 
+    /// A turn must not walk all calls of all time: what is due is found by the indices made for it.
+    @Test func whatIsDueIsFoundByIndex() async throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.path
+        await (try SQLiteStore.open(directory: path, logger: .quiet)).close()
+        let queue = try DatabaseQueue(path: path + "/comblang.sqlite")
+        try await queue.read { db in
+            for (query, index) in [
+                ("SELECT id FROM call WHERE deadlineAt <= ?1 ORDER BY deadlineAt, id LIMIT ?2", "callByDeadline"),
+                (
+                    "SELECT call FROM participant WHERE leaseCheckAt <= ?1 ORDER BY leaseCheckAt, position LIMIT ?2",
+                    "participantByLease"
+                ),
+                ("SELECT seq FROM pendingSignal WHERE expiresAt <= ?1 ORDER BY expiresAt, seq LIMIT ?2", "ByExpiry"),
+            ] {
+                let plan = try Row.fetchAll(db, sql: "EXPLAIN QUERY PLAN " + query, arguments: [1, 1])
+                    .map { $0["detail"] as String }.joined(separator: "\n")
+                #expect(plan.contains(index) && !plan.contains("TEMP B-TREE"), "\(plan)")
+            }
+        }
+        try queue.close()
+    }
+
     private static let firstVersionRows = """
         INSERT INTO user VALUES
             ('usr_a', 'a', 'A', '#000000', 'user', 'account', 0, 0, 1, 1, NULL, NULL),
@@ -174,8 +197,8 @@ import Testing
             ('call_over', 'usr_a', 'ses_a', 'leg_0', 'left', NULL, 500, 900, 1, 1, 0, NULL, NULL, NULL, 0, 0);
         INSERT INTO leg (id, call, user, device, transport, joinedAt, leftAt) VALUES
             ('leg_1', 'call_live', 'usr_a', 'ses_a', NULL, 1000, NULL);
-        INSERT INTO event (type, audiences, room, call, actor, at, data, message, signal) VALUES
-            ('signal', 'ses_a', 'room_1', 'call_live', 'usr_b', 3000, '{}', NULL, 'sig_1'),
-            ('call.created', 'room_1', 'room_1', 'call_live', 'usr_a', 3000, '{}', NULL, NULL);
+        INSERT INTO event (seq, type, audiences, room, call, actor, at, data, message, signal) VALUES
+            (1000, 'signal', 'ses_a', 'room_1', 'call_live', 'usr_b', 3000, '{}', NULL, 'sig_1'),
+            (1001, 'call.created', 'room_1', 'room_1', 'call_live', 'usr_a', 3000, '{}', NULL, NULL);
         """
 }

@@ -10,7 +10,7 @@ extension Gateway {
     func saidGoodbye(_ subscription: Subscription) {
         guard self.hub.registry.readerCount(of: subscription.device) <= 1 else { return }
         let (now, ids) = (self.time.now, self.ids)
-        self.store.write { store in
+        self.store.writeUrgently { store in
             try store.leaveCalls(of: subscription.user, on: subscription.device, now: now, ids: ids)
         } completion: { [logger] result in
             // Its lease runs out all the same.
