@@ -134,9 +134,11 @@ extension CallStateMachine {
 
     /// The user is no member of the room any more, or does not exist any more.
     package mutating func memberRemoved(_ user: UserID, at now: Timestamp) -> [CallAction] {
+        // Who was still rung when the call ended is `invited` in its record.
+        guard self.rows.call.state != .ended else { return [] }
         switch self.participant(user)?.state {
-        case .joined, .invited: self.depart(user, .removed, at: now)
-        case .rejected, .left, .lost, nil: []
+        case .joined, .invited: return self.depart(user, .removed, at: now)
+        case .rejected, .left, .lost, nil: return []
         }
     }
 
