@@ -11,7 +11,7 @@ package final class Deliveries: Sendable {
     package init() {}
 
     /// These were written; only signals are remembered.
-    package func note(_ events: [Event]) {
+    package func note(_ events: some Sequence<Event>) {
         for event in events where event.type == .signal {
             self.seqs.withLock { _ = $0.insert(event.seq) }
         }

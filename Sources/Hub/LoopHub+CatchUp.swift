@@ -28,7 +28,7 @@ extension LoopHub {
                     continue
                 }
                 frames.writeImmutableBuffer(logged.frame(for: wire))
-                self.deliveries.note([logged.event])
+                self.deliveries.note(CollectionOfOne(logged.event))
                 if frames.readableBytes >= self.settings.catchUpBytesMax { break }
             }
             // Deleted events leave no trace in memory: behind the last one that is there, nothing is missing.

@@ -206,7 +206,7 @@ final class LoopHub {
                     sink.write(
                         cache.buffer(
                             marks: subscriber.marks, wire: wire, isChunked: sink.isChunked, of: self.tickEvents))
-                    if hasSignals { self.deliveries.note(subscriber.marks.map { self.tickEvents[Int($0)].event }) }
+                    if hasSignals { self.deliveries.note(subscriber.marks.lazy.map { self.tickEvents[Int($0)].event }) }
                 } else {
                     subscriber.position = max(before, subscriber.position)
                     subscriber.state = .behind

@@ -61,6 +61,24 @@ struct DeliveryTests {
         #expect(world.hub.deliveries.take() == [signal])
     }
 
+    @Test func liveIsAReaderOfTheDeviceWhoseScopeAndFilterLetTheSignalThrough() async throws {
+        let world = try await World()
+        let event = Self.signal(1, to: World.alice).event(seq: 9)
+        let device = World.device(of: World.alice)
+        let only = { (pattern: String) in
+            EventFilter(types: [EventFilter.TypePattern(pattern)].compactMap(\.self), rooms: nil)
+        }
+        let readers = [
+            try await world.open(World.alice, filter: only("call.*")),
+            try await world.open(World.alice, device: "tab"), try await world.open(World.bob),
+        ]
+        #expect(world.hub.registry.readerCount(of: device, for: event) == 0)
+        #expect(world.hub.registry.readerCount(of: device) == 1)
+        let reader = try await world.open(World.alice, filter: only("signal"))
+        #expect(world.hub.registry.readerCount(of: device, for: event) == 1)
+        for reader in readers + [reader] { try await world.close(reader) }
+    }
+
     @Test func whatCouldNotBeStoredIsTakenAgain() {
         let deliveries = Deliveries()
         deliveries.putBack([3, 1])

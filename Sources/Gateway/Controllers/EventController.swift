@@ -122,7 +122,7 @@ struct EventController {
         if let watch { try? await loop.submit { watch.value.listener = nil }.get() }
         switch result {
         case .events(let events, let ephemeral, let cursor, let hasMore):
-            self.gateway.hub.deliveries.note(events.map(\.event))
+            self.gateway.hub.deliveries.note(events.lazy.map(\.event))
             return PollAnswer(events, ephemeral: ephemeral, cursor: cursor, hasMore: hasMore).answer()
         case .ended(_, let cursor):
             // What ended the wait (a revoked token, a lost room) is told to the next request.
