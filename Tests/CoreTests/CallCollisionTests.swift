@@ -111,6 +111,48 @@ struct CallCollisionTests {
         try await self.join(waiting, Self.bob)
     }
 
+    @Test func ringWaitsNoLongerThanItsCalleeIsInAnotherCall() async throws {
+        try await self.prepare()
+        let first = try await self.call(Self.alice, [Self.bob])
+        try await self.join(first, Self.bob)
+        let waiting = try await self.call(Self.carol, [Self.bob], in: Self.den)
+        let acting = self.acting(Self.alice)
+        let before = try await self.store.read { try $0.logBounds().tail }
+        _ = try await self.store.write { try $0.leaveCall(first.call.id, reason: nil, by: .user(acting)) }
+        let (rows, told) = try await self.store.read { store in
+            let visibility = Visibility(
+                user: Self.carol.id, device: Self.device(Self.carol), rooms: [Self.den.id: 0])
+            let events = try store.events(
+                after: before, through: store.logBounds().tail, visibility: visibility, scope: .user,
+                filter: .everything, limit: 10, bytesMax: 1 << 20
+            ).events
+            return (try store.callRows(waiting.call.id), events)
+        }
+        #expect(rows?.participants.last?.isBusy == false && rows?.participants.last?.state == .invited)
+        #expect(told.map(\.type) == [.callParticipant] && told.first?.call == waiting.call.id)
+        #expect(told.first?.actor == nil && told.first?.data.contains(#""busy":false"#) == true)
+        // The ring is as old as it is.
+        let (id, ids) = (waiting.call.id, self.ids)
+        let now = Timestamp.fixture.advanced(by: .seconds(60))
+        try await self.store.write { try $0.callTimePassed(id, now: now, ids: ids) }
+        #expect(try await self.store.read { try $0.callRows(id) }?.call.endReason == .missed)
+    }
+
+    @Test func ringGoesOnWaitingForWhoIsInYetAnotherCall() async throws {
+        try await self.prepare()
+        let first = try await self.call(Self.alice, [Self.bob])
+        let second = try await self.call(Self.alice, [Self.bob], in: Self.den)
+        for call in [first, second] { try await self.join(call, Self.bob) }
+        let waiting = try await self.call(Self.carol, [Self.bob], in: Self.den)
+        let acting = self.acting(Self.alice)
+        let isBusy = { (ended: CallPayload) in
+            _ = try await self.store.write { try $0.endCall(ended.call.id, reason: nil, by: .user(acting)) }
+            return try await self.store.read { try $0.callRows(waiting.call.id) }?.participants.last?.isBusy
+        }
+        #expect(try await isBusy(first) == true)
+        #expect(try await isBusy(second) == false)
+    }
+
     @Test func whoMerelyWaitsForAnybodyIsNotBusy() async throws {
         try await self.prepare()
         try await self.call(Self.bob, [])

@@ -169,6 +169,7 @@ private struct RandomRun {
                 at: now)
         case 28..<31: return self.pass(now)
         case 32: return try self.breakNetwork(now)
+        case 33: return self.machine.calleeBecameFree(id)
         case 31:
             let leg = self.machine.rows.legs.randomElement(using: &self.random)?.id ?? .fixture(0)
             return self.machine.leaseLapsed(id, leg: leg, at: now)

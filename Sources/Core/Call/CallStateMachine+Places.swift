@@ -55,6 +55,15 @@ extension CallStateMachine {
         return [.record(.invited(user, by: inviter, isBusy: isBusy)), .announceParticipant(user), .ring(user)]
     }
 
+    /// A user whose ring waited is not in another call any more: it rings like any other from now on.
+    package mutating func calleeBecameFree(_ user: UserID) -> [CallAction] {
+        guard self.rows.call.state != .ended, let participant = self.participant(user), participant.isBusy,
+            participant.state == .invited
+        else { return [] }
+        self.change(user) { $0.isBusy = false }
+        return [.announceParticipant(user)]
+    }
+
     /// A device joined: it answers the user's ring, and owns the user's place from now on.
     ///
     /// Joining again from the owning device, or with `takesOver` from another one, replaces the leg: what was

@@ -35,7 +35,9 @@ extension StoreWriter {
         } catch {
             throw try self.adding(old, to: error)
         }
-        return try self.carryOut(actions, rows: machine.rows, input)
+        let outcome = try self.carryOut(actions, rows: machine.rows, input)
+        try self.endWaiting(for: outcome.rows.usersGone(since: old), input)
+        return outcome
     }
 
     /// Stores the rows, then does what the actions say, in their order.

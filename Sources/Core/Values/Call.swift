@@ -98,7 +98,7 @@ package struct Participant: Hashable, Sendable {
     /// When ``connection`` was last reported to be another one than before.
     package var connectionAt: Timestamp?
     package var transport: Transport?
-    /// Was in another call when rung: this is a waiting ring, and the caller is told.
+    /// Is in another call while rung: this is a waiting ring, and the caller is told. Kept as it was at the ring's end.
     package var isBusy: Bool
     /// While joined, when somebody must look again whether the device still holds its place; see ``Lease``.
     package var leaseCheckAt: Timestamp?

@@ -108,9 +108,8 @@ struct CallController: Sendable {
     @Sendable private func reject(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let id = try context.identifier("call", as: CallID.self)
         let body = try await request.readBody().decodeIfPresent(ReasonRequest.self)
-        return try await self.gateway.write(request, context) { store, acting in
-            try Answer(.ok, store.rejectCall(id, reason: body.reason, as: acting))
-        }
+        let acting = self.gateway.acting(as: try context.requireIdentity())
+        return try await self.urgently { try $0.rejectCall(id, reason: body.reason, as: acting) }
     }
 
     @Sendable private func changeParticipant(_ request: Request, _ context: GatewayContext) async throws -> Response {
@@ -141,7 +140,7 @@ struct CallController: Sendable {
         }
     }
 
-    /// By leave token, which needs no other credentials, or as any other request; before all that waits to be written.
+    /// By leave token, which needs no other credentials, or as any other request.
     private func hangUp(
         _ request: Request, _ context: GatewayContext,
         _ operation: @escaping @Sendable (any StoreWriter, CallID, String?, CallLeaver) throws -> CallPayload
@@ -159,8 +158,15 @@ struct CallController: Sendable {
             id = try context.identifier("call", as: CallID.self)
             leaver = .user(self.gateway.acting(as: identity))
         }
-        return try await self.gateway.store.writeUrgently { store in
-            var answer = try Answer(.ok, operation(store, id, body.reason, leaver))
+        return try await self.urgently { try operation($0, id, body.reason, leaver) }
+    }
+
+    /// Writes before all that waits to be written.
+    private func urgently(
+        _ operation: @escaping @Sendable (any StoreWriter) throws -> CallPayload
+    ) async throws -> Response {
+        try await self.gateway.store.writeUrgently { store in
+            var answer = try Answer(.ok, operation(store))
             if let seq = store.lastAppendedSeq {
                 answer.cursor = Cursor(epoch: try store.logBounds().epoch, seq: seq)
             }

@@ -34,7 +34,33 @@ extension StoreReader {
     }
 }
 
+extension StoreWriter {
+    /// Rings that waited for these users, who have left a call, wait no longer, unless they are in yet another one.
+    func endWaiting(for users: [UserID], _ input: CallInput) throws {
+        for user in users {
+            for id in try self.liveCalls(of: user, in: nil) {
+                guard let rows = try self.callRows(id), rows.participants.contains(where: { $0.isWaiting(user) }),
+                    try self.busy(among: [user], but: id).isEmpty
+                else { continue }
+                let input = CallInput(old: rows, actor: nil, now: input.now, ids: input.ids)
+                _ = try self.decide(input) { machine throws(Problem) in machine.calleeBecameFree(user) }
+            }
+        }
+    }
+}
+
+extension Participant {
+    fileprivate func isWaiting(_ user: UserID) -> Bool { self.user == user && self.state == .invited && self.isBusy }
+}
+
 extension CallRows {
+    /// Who was joined in the rows before and is not any more.
+    func usersGone(since before: CallRows) -> [UserID] {
+        before.participants.filter { $0.state == .joined }.map(\.user).filter { user in
+            !self.participants.contains { $0.user == user && $0.state == .joined }
+        }
+    }
+
     /// Whether this is a call by `caller` that rings `user`, and never invited anybody else.
     fileprivate func isRinging(_ user: UserID, aloneBy caller: UserID) -> Bool {
         self.call.state == .ringing && self.call.initiator == caller
