@@ -4,8 +4,13 @@ static const unsigned char initial[] = {
 #embed "0001_initial.sql"
 };
 
+static const unsigned char calls[] = {
+#embed "0002_calls.sql"
+};
+
 static const comblang_migration migrations[] = {
     {"0001_initial", initial, sizeof initial},
+    {"0002_calls", calls, sizeof calls},
 };
 
 const comblang_migration *comblang_migrations(size_t *count) {

@@ -83,4 +83,27 @@ package enum Limits {
     package static let encryptedDescriptionBytesMax = 96 * 1024
     /// Recent descriptions remembered for each ordered pair, to match late candidates with.
     package static let descriptionsPerPairMax = 8
+
+    // MARK: The clocks of a call
+
+    /// An open invitation that nobody took up ends as `cancelled`.
+    package static let openInvitationMax = Duration.seconds(3600)
+    /// A pair's first offer that is not answered counts as rejected: whoever should answer may be asking their user.
+    package static let offerTimeout = Duration.seconds(60)
+    /// A later offer of a pair that is not answered lapses; no user is asked about it.
+    package static let renegotiationTimeout = Duration.seconds(30)
+    /// All joined report `failed` for so long: the call ends. An ICE restart takes some seconds.
+    package static let failedMax = Duration.seconds(30)
+    /// From its creation a call ends as `too-long`; nothing goes on for ever.
+    package static let callMax = Duration.seconds(12 * 3600)
+    /// A signal that was not delivered within this is deleted, and its sender told. As long as a device may be away
+    /// after its last request: one that comes back in time finds its signals.
+    package static let signalLifetime = Duration.seconds(75)
+    /// A joined device without an open stream holds its place for so long after a request.
+    package static let leaseHeld = Duration.seconds(45)
+    /// From then on it has so long to come back.
+    package static let leaseGrace = Duration.seconds(30)
+    /// The SSE and NDJSON streams of a joined device rotate after so long without another request of it: a proxy may
+    /// keep a dead peer's stream open.
+    package static let streamSilenceMax = Duration.seconds(60)
 }

@@ -21,6 +21,7 @@ package struct Problem: Error, Hashable, Sendable {
         case callFull = "call-full"
         case illegalMove = "illegal-move"
         case glare = "glare"
+        case callGlare = "call-glare"
         case staleOffer = "stale-offer"
         case candidateQueueFull = "candidate-queue-full"
         case limitReached = "limit-reached"
@@ -42,7 +43,7 @@ package struct Problem: Error, Hashable, Sendable {
             case .notFound: 404
             case .methodNotAllowed: 405
             case .nameTaken, .lastOwner, .roomArchived, .notJoined, .joinedElsewhere, .callEnded, .callFull,
-                .illegalMove, .glare, .staleOffer, .candidateQueueFull, .limitReached:
+                .illegalMove, .glare, .callGlare, .staleOffer, .candidateQueueFull, .limitReached:
                 409
             case .cursorExpired: 410
             case .bodyTooLarge: 413
@@ -74,6 +75,7 @@ package struct Problem: Error, Hashable, Sendable {
             case .callFull: "The call is full"
             case .illegalMove: "The call does not allow this now"
             case .glare: "The other side's offer is pending"
+            case .callGlare: "They are calling you"
             case .staleOffer: "The answer is not to the pending offer"
             case .candidateQueueFull: "Too many candidates"
             case .limitReached: "A limit is reached"
@@ -120,6 +122,8 @@ package struct Problem: Error, Hashable, Sendable {
                 "The call is in a state in which this makes no sense. The body shows the call as it is now."
             case .glare:
                 "Both sides made an offer. The polite side (the smaller user id) rolls its own back and answers the offer named in the body."
+            case .callGlare:
+                "You called somebody alone who is calling you alone in this room at this moment. The body has their call: join it."
             case .staleOffer:
                 "The offer was superseded, rejected, answered or made to an earlier leg. Answer the newest offer you received."
             case .candidateQueueFull:

@@ -38,7 +38,7 @@ package struct Gateway: Sendable {
         router.add(middleware: CrossOriginMiddleware(allowedOrigins: self.settings.allowedOrigins))
         router.add(middleware: ProblemMiddleware())
         let open = router.group("")
-        let signedIn = router.group("").add(middleware: AuthenticationMiddleware(authenticator: self.authenticator))
+        let signedIn = router.group("").add(middleware: AuthenticationMiddleware(gateway: self))
 
         OperationsController(gateway: self).addRoutes(to: open)
         UserController(gateway: self).addRoutes(open: open, signedIn: signedIn)

@@ -11,6 +11,8 @@ import Synchronization
 package final class Hub: Service {
     package let registry: Registry
     package let settings: HubSettings
+    /// Signals that were written to their readers.
+    package let deliveries: Deliveries
     private let store: any EventStore
     private let time: any TimeSource
     private let logger: Logger
@@ -102,6 +104,7 @@ package final class Hub: Service {
         logger: Logger
     ) async throws -> Hub {
         let inbox = Inbox()
+        let deliveries = Deliveries()
         let bounds = try await store.follow { inbox.receive($0) }
         var loops: [Loop] = []
         for eventLoop in group.makeIterator() {
@@ -109,23 +112,27 @@ package final class Hub: Service {
                 try await eventLoop.submit {
                     let hub = LoopHub(
                         eventLoop: eventLoop, bounds: bounds, settings: settings, store: store, time: time,
-                        logger: logger)
+                        deliveries: deliveries, logger: logger)
                     return Loop(eventLoop: eventLoop, hub: NIOLoopBound(hub, eventLoop: eventLoop))
                 }.get())
         }
-        let hub = Hub(store: store, loops: loops, epoch: bounds.epoch, settings: settings, time: time, logger: logger)
+        let hub = Hub(
+            store: store, loops: loops, epoch: bounds.epoch, settings: settings, time: time, deliveries: deliveries,
+            logger: logger)
         inbox.connect(hub)
         return hub
     }
 
     private init(
-        store: any EventStore, loops: [Loop], epoch: String, settings: HubSettings, time: any TimeSource, logger: Logger
+        store: any EventStore, loops: [Loop], epoch: String, settings: HubSettings, time: any TimeSource,
+        deliveries: Deliveries, logger: Logger
     ) {
         self.store = store
         self.loops = loops
         self.epoch = epoch
         self.settings = settings
         self.time = time
+        self.deliveries = deliveries
         self.logger = logger
         self.registry = Registry(settings: settings, time: time)
     }
@@ -163,7 +170,7 @@ package final class Hub: Service {
         return reservation
     }
 
-    private func end(_ id: Int, on loop: Int, _ reason: StreamEndReason) {
+    func end(_ id: Int, on loop: Int, _ reason: StreamEndReason) {
         let loop = self.loops[loop]
         loop.eventLoop.execute {
             if let subscriber = loop.hub.value.subscribers[id] { loop.hub.value.end(subscriber, reason) }

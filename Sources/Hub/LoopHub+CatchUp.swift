@@ -28,6 +28,7 @@ extension LoopHub {
                     continue
                 }
                 frames.writeImmutableBuffer(logged.frame(for: wire))
+                self.deliveries.note(CollectionOfOne(logged.event))
                 if frames.readableBytes >= self.settings.catchUpBytesMax { break }
             }
             // Deleted events leave no trace in memory: behind the last one that is there, nothing is missing.
@@ -101,6 +102,7 @@ extension LoopHub {
             for event in page.events where subscriber.visibility.sees(event) {
                 frames.writeImmutableBuffer(LoggedEvent(event, epoch: self.epoch).frame(for: wire))
             }
+            self.deliveries.note(page.events)
             subscriber.position = page.considered
             if frames.readableBytes > 0 { sink.write(frames, chunkedBySelf: sink.isChunked) }
         }

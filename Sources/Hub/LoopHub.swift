@@ -11,6 +11,7 @@ final class LoopHub {
     let settings: HubSettings
     let store: any EventStore
     let time: any TimeSource
+    let deliveries: Deliveries
     let logger: Logger
     let epoch: String
 
@@ -35,12 +36,13 @@ final class LoopHub {
 
     init(
         eventLoop: any EventLoop, bounds: LogBounds, settings: HubSettings, store: any EventStore,
-        time: any TimeSource, logger: Logger
+        time: any TimeSource, deliveries: Deliveries, logger: Logger
     ) {
         self.eventLoop = eventLoop
         self.settings = settings
         self.store = store
         self.time = time
+        self.deliveries = deliveries
         self.logger = logger
         self.epoch = bounds.epoch
         self.position = bounds.tail
@@ -221,6 +223,8 @@ final class LoopHub {
 
     private func bytes(to node: Int32, for subscriber: Subscriber) -> ByteBuffer {
         guard case .stream(let wire, let sink) = subscriber.delivery else { return ByteBuffer() }
+        // A signal is for one device, and whoever else comes to these bytes reads as the same.
+        self.deliveries.note(self.tick.events(to: node).lazy.map(\.event))
         return self.tick.bytes(to: node, for: wire, isChunked: sink.isChunked)
     }
 

@@ -44,6 +44,8 @@ package final class Registry: Sendable {
         }
     }
 
+    /// When devices last gave a sign of life; what leases are decided by.
+    let signsOfLife = SignsOfLife()
     private let state = Mutex(State())
     private let settings: HubSettings
     private let time: any TimeSource
@@ -106,6 +108,7 @@ package final class Registry: Sendable {
             guard let subscription = state.entries.removeValue(forKey: id)?.subscription else { return }
             state.byDevice[subscription.device]?.remove(id)
             if state.byDevice[subscription.device]?.isEmpty == true { state.byDevice[subscription.device] = nil }
+            self.signsOfLife.stoppedReading(subscription.device, at: now)
             state.byUser[subscription.user]?.remove(id)
             if state.byUser[subscription.user]?.isEmpty == true {
                 state.byUser[subscription.user] = nil
@@ -132,6 +135,31 @@ package final class Registry: Sendable {
             state.byDevice[device]?.all.max().flatMap { state.entries[$0]?.subscription.transport }
         }
     }
+
+    /// The device asked for something just now.
+    package func asked(_ device: DeviceID) { self.signsOfLife.asked(device, at: self.time.now) }
+
+    /// What is known of the device at this moment.
+    package func activity(of device: DeviceID) -> DeviceActivity {
+        // Readers first: one that ends in between has then left its sign of life.
+        let wires = self.wires(of: device)
+        var activity = self.signsOfLife.activity(of: device)
+        activity.isReading = !wires.isEmpty
+        activity.readsOneWay = wires.contains { $0.transport == .sse || $0.transport == .ndjson }
+        return activity
+    }
+
+    /// The device's open streams and waiting polls.
+    func wires(of device: DeviceID) -> [(id: Int, loop: Int, transport: Transport)] {
+        self.state.withLock { state in
+            (state.byDevice[device]?.all ?? []).compactMap { id in
+                state.entries[id].map { (id, $0.loop, $0.subscription.transport) }
+            }
+        }
+    }
+
+    /// How many open streams and waiting polls the device has.
+    package func readerCount(of device: DeviceID) -> Int { self.wires(of: device).count }
 
     /// Users with a reader, and those whose last one left not longer ago than `grace`; older ones are forgotten.
     package func usersPresent(grace: Duration) -> Set<UserID> {

@@ -1,11 +1,12 @@
 import Core
 
 extension Call {
+    /// `deadlineAt` repeats ``CallRows/deadline``, so that what is due is found by index.
     static let table = Table(
         "call", key: ["id"],
         [
             "room", "initiator", "state", "endReason", "endedBy", "audio", "video", "ringTimeoutSeconds", "createdAt",
-            "ringingAt", "answeredAt", "connectedAt", "endedAt",
+            "ringingAt", "answeredAt", "connectedAt", "endedAt", "deadlineAt",
         ])
 
     init(_ row: inout Columns) throws {
@@ -17,12 +18,12 @@ extension Call {
             connectedAt: row.optionalTime(), endedAt: row.optionalTime())
     }
 
-    var values: [SQLValue] {
+    func values(deadline: Timestamp?) -> [SQLValue] {
         [
             self.id.text, self.room.text, self.initiator.text, self.state.rawValue, self.endReason?.rawValue,
             self.endedBy?.text, self.media.audio, self.media.video, self.ringTimeoutSeconds,
             self.createdAt.milliseconds, self.ringingAt?.milliseconds, self.answeredAt?.milliseconds,
-            self.connectedAt?.milliseconds, self.endedAt?.milliseconds,
+            self.connectedAt?.milliseconds, self.endedAt?.milliseconds, deadline?.milliseconds,
         ]
     }
 }
@@ -33,7 +34,7 @@ extension Participant {
         "participant", key: ["call", "user"],
         [
             "device", "leg", "state", "invitedAt", "joinedAt", "leftAt", "audio", "video", "screen", "connection",
-            "transport", "leaveTokenHash", "holdsCandidates", "isLive",
+            "connectionAt", "transport", "isBusy", "leaseCheckAt", "leaveTokenHash", "holdsCandidates", "isLive",
         ])
 
     init(_ row: inout Columns) throws {
@@ -42,7 +43,8 @@ extension Participant {
             leg: row.optionalID(), state: try row.value(), invitedAt: row.optionalTime(),
             joinedAt: row.optionalTime(), leftAt: row.optionalTime(),
             media: ParticipantMedia(audio: row.flag(), video: row.flag(), screen: row.flag()),
-            connection: try row.optionalValue(), transport: try row.optionalValue(),
+            connection: try row.optionalValue(), connectionAt: row.optionalTime(),
+            transport: try row.optionalValue(), isBusy: row.flag(), leaseCheckAt: row.optionalTime(),
             leaveTokenHash: row.optionalText(), holdsCandidates: row.flag())
     }
 
@@ -50,8 +52,9 @@ extension Participant {
         [
             self.call.text, self.user.text, self.device?.text, self.leg?.text, self.state.rawValue,
             self.invitedAt?.milliseconds, self.joinedAt?.milliseconds, self.leftAt?.milliseconds, self.media.audio,
-            self.media.video, self.media.screen, self.connection?.rawValue, self.transport?.rawValue,
-            self.leaveTokenHash, self.holdsCandidates, isLive,
+            self.media.video, self.media.screen, self.connection?.rawValue, self.connectionAt?.milliseconds,
+            self.transport?.rawValue, self.isBusy, self.leaseCheckAt?.milliseconds, self.leaveTokenHash,
+            self.holdsCandidates, isLive,
         ]
     }
 }
@@ -145,5 +148,22 @@ extension TimelineEntry {
 
     func values(call: CallID) -> [SQLValue] {
         [call.text, self.at.milliseconds, self.kind, self.user?.text, self.data]
+    }
+}
+
+extension PendingSignal {
+    static let table = Table("pendingSignal", key: ["seq"], ["signal", "call", "room", "sender", "expiresAt"])
+
+    init(_ row: inout Columns) {
+        self.init(
+            seq: row.integer(), signal: row.id(), call: row.id(), room: row.id(),
+            sender: row.optionalText().map(DeviceID.init(known:)), expiresAt: row.time())
+    }
+
+    var values: [SQLValue] {
+        [
+            self.seq, self.signal.text, self.call.text, self.room.text, self.sender?.text,
+            self.expiresAt.milliseconds,
+        ]
     }
 }

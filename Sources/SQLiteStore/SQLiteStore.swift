@@ -99,6 +99,13 @@ package final class SQLiteStore: EventStore {
         self.writes.submit(StoreJob(body, completion))
     }
 
+    package func writeUrgently<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreWriter) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) {
+        self.writes.submit(StoreJob(body, completion), isUrgent: true)
+    }
+
     package func read<Value: Sendable>(
         _ body: @escaping @Sendable (any StoreReader) throws -> Value,
         completion: @escaping @Sendable (Result<Value, any Error>) -> Void

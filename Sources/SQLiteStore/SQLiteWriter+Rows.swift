@@ -49,9 +49,11 @@ extension SQLiteWriter {
     func save(_ new: CallRows, replacing old: CallRows?) throws {
         let call = new.call.id
         if let old {
-            if old.call != new.call { try self.db.run(Call.table.update, new.call.values) }
+            if old.call != new.call || old.deadline != new.deadline {
+                try self.db.run(Call.table.update, new.call.values(deadline: new.deadline))
+            }
         } else {
-            try self.db.run(Call.table.insert, new.call.values)
+            try self.db.run(Call.table.insert, new.call.values(deadline: new.deadline))
         }
         try self.saveParticipants(new, replacing: old)
         try self.upsert(new.legs, old?.legs, key: \.id, table: Leg.table) { $0.values }

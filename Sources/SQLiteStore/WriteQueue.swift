@@ -6,9 +6,9 @@ import Synchronization
 
 /// Group commit: writes that wait together share one transaction, hence one sync of the disk.
 ///
-/// One serial queue runs them in the order in which they came, each in a savepoint; after the commit it tells the
-/// followers, then those who wait. A write is never abandoned: not by the cancellation of the task that asked, and not
-/// by ``close(_:)``.
+/// One serial queue runs them in the order in which they came, urgent ones first, each in a savepoint; after the commit
+/// it tells the followers, then those who wait. A write is never abandoned: not by the cancellation of the task that
+/// asked, and not by ``close(_:)``.
 final class WriteQueue: Sendable {
     /// Writes in one transaction; more would make the first of them wait for long.
     static let groupCountMax = 256
@@ -20,6 +20,8 @@ final class WriteQueue: Sendable {
 
     private struct State {
         var waiting: [Job] = []
+        /// Before all that is in ``waiting``, and bounded apart from it: hanging up gets through a flood.
+        var urgent: [Job] = []
         var isScheduled = false
         var isClosed = false
         var followers: [Follower] = []
@@ -36,13 +38,13 @@ final class WriteQueue: Sendable {
     /// How many transactions were committed.
     var transactionCount: Int { self.state.withLock { $0.transactionCount } }
 
-    func submit(_ job: Job) {
+    func submit(_ job: Job, isUrgent: Bool = false) {
         let (refusal, mustSchedule) = self.state.withLock { state -> (StoreError?, Bool) in
             if state.isClosed { return (.closed, false) }
-            guard state.waiting.count < Self.waitingMax else {
+            guard (isUrgent ? state.urgent : state.waiting).count < Self.waitingMax else {
                 return (StoreError(.busy, "\(Self.waitingMax) writes wait already."), false)
             }
-            state.waiting.append(job)
+            if isUrgent { state.urgent.append(job) } else { state.waiting.append(job) }
             defer { state.isScheduled = true }
             return (nil, !state.isScheduled)
         }
@@ -87,7 +89,7 @@ final class WriteQueue: Sendable {
     private func commitNext() {
         _ = self.commitGroup()
         let hasMore = self.state.withLock { state in
-            state.isScheduled = !state.waiting.isEmpty
+            state.isScheduled = !state.waiting.isEmpty || !state.urgent.isEmpty
             return state.isScheduled
         }
         if hasMore { self.queue.async { self.commitNext() } }
@@ -96,8 +98,11 @@ final class WriteQueue: Sendable {
     /// Returns whether there was anything to commit.
     private func commitGroup() -> Bool {
         let (group, followers) = self.state.withLock { state in
-            let group = Array(state.waiting.prefix(Self.groupCountMax))
-            state.waiting.removeFirst(group.count)
+            let urgent = state.urgent.prefix(Self.groupCountMax)
+            let others = state.waiting.prefix(Self.groupCountMax - urgent.count)
+            let group = Array(urgent + others)
+            state.urgent.removeFirst(urgent.count)
+            state.waiting.removeFirst(others.count)
             return (group, state.followers)
         }
         guard !group.isEmpty else { return false }

@@ -12,7 +12,11 @@ extension App {
         _ store: any EventStore, hub: Hub, retention: Retention, ids: IDSource, time: any TimeSource, logger: Logger
     ) -> [SweepService] {
         let presence = Presence(registry: hub.registry, startedAt: time.now)
+        let calls = CallClock(hub: hub, ids: ids, startedAt: time.now)
         return [
+            SweepService("calls", every: .milliseconds(500), logger: logger) {
+                try await calls.sweep(store, now: time.now)
+            },
             SweepService("retention", every: .seconds(10), logger: logger) {
                 try await retention.sweep(store, now: time.now)
             },

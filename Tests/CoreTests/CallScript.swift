@@ -8,13 +8,15 @@ struct CallScript {
     private var made = 0
 
     /// User 0 calls.
-    init(inviting invited: [Int] = [], joinedMax: Int = Limits.joinedParticipantsMax) {
+    ///
+    /// - parameter busy: of the invited, who is in another call.
+    init(inviting invited: [Int] = [], busy: [Int] = [], joinedMax: Int = Limits.joinedParticipantsMax) {
         let call = Call(
             id: .fixture(1), room: .fixture(1), initiator: .fixture(0), media: CallMedia(audio: true, video: true),
             ringTimeoutSeconds: 60, createdAt: .fixture)
         let created = CallStateMachine.created(
             call, by: Self.joining(0, device: 0, leg: 1000), inviting: invited.map { .fixture($0) },
-            joinedMax: joinedMax)
+            busy: Set(busy.map { .fixture($0) }), joinedMax: joinedMax)
         self.machine = created.machine
         self.creation = created.actions
     }
@@ -91,6 +93,11 @@ struct CallScript {
         try self.machine.rejectReceived(self.signal(from, to, device: nil), of: offer, reason: nil)
     }
 
+    /// Asks the peer for an offer.
+    mutating func ask(_ from: Int, _ to: Int, _ type: SignalType) throws(Problem) -> [CallAction] {
+        try self.machine.messageReceived(self.signal(from, to, device: nil), type: type)
+    }
+
     mutating func custom(_ from: Int, _ to: Int, device: Int? = nil) throws(Problem) -> [CallAction] {
         try self.machine.messageReceived(self.signal(from, to, device: device), type: .custom)
     }
@@ -117,6 +124,20 @@ struct CallScript {
     mutating func invite(_ users: [Int], by user: Int) throws(Problem) -> [CallAction] {
         _ = self.next()
         return try self.machine.invited(users.map { .fixture($0) }, by: .fixture(user), at: self.now)
+    }
+
+    /// Time passes, and what is due is done.
+    @discardableResult
+    mutating func wait(_ duration: Duration) -> [CallAction] {
+        self.now = self.now.advanced(by: duration)
+        return self.machine.timePassed(at: self.now)
+    }
+
+    /// The lease of a participant's present leg runs out.
+    @discardableResult
+    mutating func lose(_ user: Int) -> [CallAction] {
+        guard let leg = self.machine.participant(.fixture(user))?.leg else { return [] }
+        return self.machine.leaseLapsed(.fixture(user), leg: leg, at: self.now)
     }
 
     mutating func report(_ user: Int, _ connection: ConnectionState) throws(Problem) -> [CallAction] {

@@ -190,6 +190,14 @@ struct CallPlaceTests {
         #expect(ringing.remove(1).isEmpty)
     }
 
+    @Test func memberWhoseRingTheEndCutOffIsRemovedWithoutASecondEnd() throws {
+        var script = CallScript(inviting: [1, 2])
+        try script.end(by: 0)
+        #expect(script.state(of: 1) == .invited)
+        #expect(script.remove(1).isEmpty)
+        #expect(script.call.endReason == .cancelled)
+    }
+
     @Test func nothingMovesAnEndedCall() throws {
         var script = try CallScript.active()
         try script.end(by: 0)

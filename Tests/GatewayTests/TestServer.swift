@@ -21,6 +21,8 @@ struct TestServer: Sendable {
     let tokens: AccessTokens
     let client: any TestClientProtocol
     let recorder: EventRecorder
+    /// Makes a turn at ``turn(after:)`` only.
+    private let calls: CallClock
 
     /// Runs `body` against a fresh server.
     ///
@@ -53,7 +55,8 @@ struct TestServer: Sendable {
         try await app.test(setup) { client in
             try await body(
                 TestServer(
-                    store: store, clock: clock, gateway: gateway, tokens: tokens, client: client, recorder: recorder))
+                    store: store, clock: clock, gateway: gateway, tokens: tokens, client: client, recorder: recorder,
+                    calls: CallClock(hub: hub, ids: ids, startedAt: clock.now)))
         }
         await store.close()
         withExtendedLifetime(directory) {}
@@ -89,6 +92,12 @@ struct TestServer: Sendable {
         let (user, session) = try await self.store.write { try $0.ensureAdmin(now: now, ids: ids) }
         let token = try await self.tokens.issue(for: user, session: session.id, now: now).token
         return Person(server: self, id: user.id.text, token: token, refreshToken: "")
+    }
+
+    /// Time passes, then what is due in calls is done.
+    func turn(after duration: Duration) async throws {
+        self.clock.advance(by: duration)
+        try await self.calls.sweep(self.store, now: self.clock.now)
     }
 
     /// What was logged since the start, internal events too, as it was logged.

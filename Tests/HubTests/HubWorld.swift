@@ -14,6 +14,7 @@ final class HubWorld: Sendable {
     let store = HeldStore()
     let clock = ManualClock()
     let hub: Hub
+    let quiet = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
 
     static let alice = User.fixture("alice")
     static let bob = User.fixture("bob")
@@ -24,8 +25,7 @@ final class HubWorld: Sendable {
     /// Alice, Bob and Carol, a lobby and a den, and nobody in them.
     init(_ settings: HubSettings = HubSettings()) async throws {
         self.hub = try await Hub.following(
-            self.store, on: self.loop, settings: settings, time: self.clock,
-            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+            self.store, on: self.loop, settings: settings, time: self.clock, logger: self.quiet)
         try await self.store.write { store in
             for user in [Self.alice, Self.bob, Self.carol] { try store.insert(user) }
             for room in [Self.lobby, Self.den] { try store.insert(room) }

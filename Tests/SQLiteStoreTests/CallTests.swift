@@ -16,7 +16,8 @@ import Testing
             call: id, user: User.alice.id, device: DeviceID(known: "ses_a.tab"), leg: .fixture(number * 10),
             state: .joined,
             joinedAt: .fixture, media: ParticipantMedia(audio: true, video: false, screen: true),
-            connection: .connected, transport: .sse, leaveTokenHash: "hash", holdsCandidates: true)
+            connection: .connected, connectionAt: .fixture, transport: .sse, isBusy: true,
+            leaseCheckAt: Timestamp.fixture.advanced(by: .seconds(60)), leaveTokenHash: "hash", holdsCandidates: true)
         let bob = Participant(call: id, user: User.bob.id, state: .invited, invitedAt: .fixture)
         let leg = Leg(
             id: .fixture(number * 10), call: id, user: User.alice.id, device: DeviceID(known: "ses_a.tab"),

@@ -2,6 +2,7 @@ import Core
 import Dispatch
 import Hub
 import SQLiteStore
+import Synchronization
 import TestSupport
 import Testing
 
@@ -24,6 +25,66 @@ import Testing
             }
             expect(try await store.read { try everything($0).count }, is: 1000)
             #expect(store.transactionCount < 500, "\(store.transactionCount) transactions for 1000 writes")
+        }
+    }
+
+    /// A write that holds the queue, and so makes all others wait, until it is let go.
+    private func holdingTheQueue(of store: SQLiteStore, _ body: () -> Void) {
+        let (began, mayEnd) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        store.write { _ in
+            began.signal()
+            mayEnd.wait()
+        } completion: { _ in
+        }
+        began.wait()
+        body()
+        mayEnd.signal()
+    }
+
+    @Test func urgentWriteOvertakesAllThatWait() async throws {
+        try await self.run { store in
+            let order = Answers<String>()
+            self.holdingTheQueue(of: store) {
+                for number in 0..<1000 {
+                    store.write {
+                        try $0.append(.chat("\(number)"))
+                    } completion: { _ in
+                        order.append("other")
+                    }
+                }
+                store.writeUrgently {
+                    try $0.append(.chat("hang up"))
+                } completion: { _ in
+                    order.append("urgent")
+                }
+            }
+            // The queue is in order: this one is the last.
+            let last = try await store.write { try $0.append(.chat("last")) }
+            #expect(order.values.count == 1001 && order.values.first == "urgent")
+            #expect(last == 1002)
+        }
+    }
+
+    @Test func urgentWriteIsTakenWhenTheQueueIsFull() async throws {
+        try await self.run { store in
+            let failures = Answers<String>()
+            let outcome = Answers<Int64>()
+            self.holdingTheQueue(of: store) {
+                for _ in 0..<20_000 {
+                    store.write { _ in
+                    } completion: {
+                        if case .failure = $0 { failures.append("busy") }
+                    }
+                }
+                store.writeUrgently {
+                    try $0.append(.chat("hang up"))
+                } completion: { result in
+                    if case .success(let seq) = result { outcome.append(seq) }
+                }
+            }
+            _ = try await store.writeUrgently { $0.nextSeq }
+            #expect(!failures.values.isEmpty, "the queue was full")
+            #expect(outcome.values == [1])
         }
     }
 
@@ -113,4 +174,13 @@ import Testing
             expect(try await store.write { try $0.append(.chat("small")) }, is: Int64(written) + 1)
         }
     }
+}
+
+/// What writes were answered with, in the order of the answers.
+private final class Answers<Value: Sendable>: Sendable {
+    private let storage = Mutex<[Value]>([])
+
+    var values: [Value] { self.storage.withLock { $0 } }
+
+    func append(_ value: Value) { self.storage.withLock { $0.append(value) } }
 }

@@ -3,7 +3,7 @@ import Hub
 
 /// One write; thrown away whole if it fails.
 final class MemoryWriter: MemoryReading, StoreWriter {
-    private(set) var state: MemoryState
+    var state: MemoryState
     private(set) var changes: CommittedChanges
     private(set) var lastAppendedSeq: Int64?
 
@@ -14,7 +14,7 @@ final class MemoryWriter: MemoryReading, StoreWriter {
 
     var nextSeq: Int64 { self.state.tail + 1 }
 
-    private func require(_ holds: Bool, _ rule: String) throws {
+    func require(_ holds: Bool, _ rule: String) throws {
         guard holds else { throw MemoryConstraintError(description: rule) }
     }
 
@@ -198,6 +198,7 @@ final class MemoryWriter: MemoryReading, StoreWriter {
         rows.participants = Self.merged(self.state.calls[id]?.participants, new.participants, key: \.user)
         rows.legs = Self.merged(self.state.calls[id]?.legs, new.legs, key: \.id)
         self.state.calls[id] = rows
+        self.state.deadlines[id] = new.deadline
     }
 
     /// What was there stays where it is, as `new` has it now; what is new follows.

@@ -88,6 +88,10 @@ struct MemoryState: Sendable {
     var messages: [MessageID: Message] = [:]
     var calls: [CallID: CallRows] = [:]
     var timelines: [CallID: [TimelineEntry]] = [:]
+    /// As stored; a call without one has ended.
+    var deadlines: [CallID: Timestamp] = [:]
+    /// Ascending by seq.
+    var pendingSignals: [PendingSignal] = []
     var answers: [AnswerKey: IdempotentAnswer] = [:]
 
     var bounds: LogBounds { LogBounds(epoch: "test", trimmedThrough: self.trimmedThrough, tail: self.tail) }

@@ -17,6 +17,10 @@ package enum CallAction: Hashable, Sendable {
     case deliver(SignalDelivery)
     /// `signal` of type `superseded` to the route's `to`, one of the two sides: the offer was replaced by another one.
     case tellSuperseded(offer: SignalID, route: SignalRoute)
+    /// `signal` of type `reject` with reason `timeout` to the route's `to`, who made the offer: it was not answered.
+    case tellTimedOut(offer: SignalID, route: SignalRoute)
+    /// `signal.expired` to the device that sent it: held candidates did not get through.
+    case tellExpired(SignalID, device: DeviceID)
     /// Signals of this leg are not delivered any more: it was replaced.
     case forgetSignals(of: LegID)
     /// The call ended: its signals leave the log.
@@ -58,7 +62,7 @@ package struct SignalDelivery: Hashable, Sendable {
 /// What the record of a call says about one moment. Never SDP.
 package enum CallRecordEntry: Hashable, Sendable {
     case created(by: UserID)
-    case invited(UserID, by: UserID)
+    case invited(UserID, by: UserID, isBusy: Bool)
     case state(CallState)
     /// A participant's state changed; `leg` is the one that began or ended, `reason` what was given for it.
     case participant(UserID, ParticipantState, leg: LegID?, reason: String?)
@@ -66,6 +70,8 @@ package enum CallRecordEntry: Hashable, Sendable {
     case offer(SignalID, from: UserID, to: UserID)
     case answer(SignalID, offer: SignalID, from: UserID, to: UserID)
     case rejectedOffer(SignalID, from: UserID, to: UserID)
+    /// An offer was not answered in time.
+    case offerTimedOut(SignalID, from: UserID, to: UserID)
     /// The first connection of the call.
     case connected(UserID)
     /// Candidates were refused; `total` is how many of this pair and ICE generation by now. Written when the total

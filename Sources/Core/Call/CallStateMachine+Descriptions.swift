@@ -96,17 +96,22 @@ extension CallStateMachine {
     ) throws(Problem) -> [CallAction] {
         let route = try self.route(of: signal)
         let pending = try self.pendingOffer(offer, to: route)
-        self.void(pending, keepingHeld: false)
         let delivery = CallAction.deliver(
             SignalDelivery(
                 id: signal.id, type: .reject, route: route, createdAt: signal.at,
                 payload: JSONObjectText.adding("offer", pending.signal, to: signal.payload)))
         let record = CallAction.record(.rejectedOffer(pending.signal, from: route.from, to: route.to))
-        let hasMedia = self.rows.descriptions.contains { $0.concerns(pending.from) && $0.state == .settled }
-        guard pending.isInitial, !hasMedia else { return [delivery, record] }
-        let departure = self.depart(pending.from, as: .rejected, reason: reason, at: signal.at)
+        let departure = self.decline(pending, .rejected(reason), at: signal.at)
         // Nothing is delivered after the end, and the end says the same.
         return (self.rows.call.state == .ended ? [record] : [delivery, record]) + departure
+    }
+
+    /// What an offer's being declined, or not answered, means beside that it does not count any more.
+    mutating func decline(_ offer: Description, _ departure: Departure, at now: Timestamp) -> [CallAction] {
+        self.void(offer, keepingHeld: false)
+        let hasMedia = self.rows.descriptions.contains { $0.concerns(offer.from) && $0.state == .settled }
+        guard offer.isInitial, !hasMedia else { return [] }
+        return self.depart(offer.from, departure, at: now)
     }
 
     /// `renegotiate`, `restart-ice` or `custom`: passed on as it is.
@@ -122,13 +127,21 @@ extension CallStateMachine {
     ///
     /// - throws: ``Problem`` `call-ended`, `not-joined`, `joined-elsewhere`.
     func route(of signal: IncomingSignal) throws(Problem) -> SignalRoute {
-        let sender = try self.requireJoined(signal.from, on: signal.device)
-        guard signal.to != signal.from, let peer = self.participant(signal.to), peer.state == .joined,
-            let fromLeg = sender.leg, let toLeg = peer.leg, let toDevice = peer.device
-        else { throw Problem(.notJoined) }
+        _ = try self.requireJoined(signal.from, on: signal.device)
+        guard signal.to != signal.from, let route = self.route(from: signal.from, to: signal.to) else {
+            throw Problem(.notJoined)
+        }
+        return route
+    }
+
+    /// Between two joined participants as they are now; `nil` if one of them is not.
+    func route(from: UserID, to: UserID) -> SignalRoute? {
+        guard let sender = self.participant(from), let addressee = self.participant(to), sender.state == .joined,
+            addressee.state == .joined, let fromLeg = sender.leg, let fromDevice = sender.device,
+            let toLeg = addressee.leg, let toDevice = addressee.device
+        else { return nil }
         return SignalRoute(
-            from: sender.user, fromLeg: fromLeg, fromDevice: signal.device, to: peer.user, toLeg: toLeg,
-            toDevice: toDevice)
+            from: from, fromLeg: fromLeg, fromDevice: fromDevice, to: to, toLeg: toLeg, toDevice: toDevice)
     }
 
     func pendingOffer(between one: UserID, and other: UserID) -> Description? {

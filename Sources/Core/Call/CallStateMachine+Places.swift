@@ -27,18 +27,19 @@ extension CallStateMachine {
 
     /// Rings more people. Who is joined or rung already stays as they are; who left or declined is rung again.
     ///
+    /// - parameter busy: those of them who are in another call.
     /// - throws: ``Problem`` `call-ended`, `not-joined` (only participants invite), `limit-reached`.
     package mutating func invited(
-        _ users: [UserID], by inviter: UserID, at now: Timestamp
+        _ users: [UserID], by inviter: UserID, busy: Set<UserID> = [], at now: Timestamp
     ) throws(Problem) -> [CallAction] {
         try self.requireLive()
         guard self.participant(inviter)?.state == .joined else { throw Problem(.notJoined) }
         let added = Set(users).subtracting(self.rows.participants.map(\.user))
         try self.requireRoom(for: added.count)
-        return users.flatMap { self.ring($0, by: inviter, at: now) }
+        return users.flatMap { self.ring($0, by: inviter, isBusy: busy.contains($0), at: now) }
     }
 
-    mutating func ring(_ user: UserID, by inviter: UserID, at now: Timestamp) -> [CallAction] {
+    mutating func ring(_ user: UserID, by inviter: UserID, isBusy: Bool, at now: Timestamp) -> [CallAction] {
         switch self.participant(user)?.state {
         case .joined, .invited: return []
         case nil: self.rows.participants.append(Participant(call: self.rows.call.id, user: user, state: .invited))
@@ -48,9 +49,19 @@ extension CallStateMachine {
             participant.state = .invited
             participant.invitedAt = now
             participant.leftAt = nil
+            participant.isBusy = isBusy
         }
         if self.rows.call.ringingAt == nil { self.rows.call.ringingAt = now }
-        return [.record(.invited(user, by: inviter)), .announceParticipant(user), .ring(user)]
+        return [.record(.invited(user, by: inviter, isBusy: isBusy)), .announceParticipant(user), .ring(user)]
+    }
+
+    /// A user whose ring waited is not in another call any more: it rings like any other from now on.
+    package mutating func calleeBecameFree(_ user: UserID) -> [CallAction] {
+        guard self.rows.call.state != .ended, let participant = self.participant(user), participant.isBusy,
+            participant.state == .invited
+        else { return [] }
+        self.change(user) { $0.isBusy = false }
+        return [.announceParticipant(user)]
     }
 
     /// A device joined: it answers the user's ring, and owns the user's place from now on.
@@ -71,12 +82,13 @@ extension CallStateMachine {
             actions.append(.forgetSignals(of: leg))
         } else {
             guard self.joined.count < self.joinedMax else { throw Problem(.callFull) }
-            if before == nil {
+            if let before {
+                try self.requireLegs(of: joining.user)
+                if let leg = before.leg { actions.append(.forgetSignals(of: leg)) }
+            } else {
                 try self.requireRoom(for: 1)
                 self.rows.participants.append(
                     Participant(call: self.rows.call.id, user: joining.user, state: .left))
-            } else {
-                try self.requireLegs(of: joining.user)
             }
         }
         self.place(joining, at: now)
@@ -113,7 +125,7 @@ extension CallStateMachine {
         case .rejected, .left, .lost: return []
         case .joined: throw Problem(.illegalMove, "you have joined; leave the call instead")
         case nil: throw Problem(.illegalMove, "this call does not ring for you")
-        case .invited: return self.depart(user, as: .rejected, reason: reason, at: now)
+        case .invited: return self.depart(user, .rejected(reason), at: now)
         }
     }
 
@@ -126,29 +138,34 @@ extension CallStateMachine {
     ) throws(Problem) -> [CallAction] {
         guard let participant = self.participant(user), participant.state == .joined else { return [] }
         if let device, participant.device != device { throw Problem(.joinedElsewhere) }
-        return self.depart(user, as: .left, reason: reason, at: now)
+        return self.depart(user, .left(reason), at: now)
     }
 
     /// The user is no member of the room any more, or does not exist any more.
     package mutating func memberRemoved(_ user: UserID, at now: Timestamp) -> [CallAction] {
+        // Who was still rung when the call ended is `invited` in its record.
+        guard self.rows.call.state != .ended else { return [] }
         switch self.participant(user)?.state {
-        case .joined, .invited: self.depart(user, as: .left, reason: "removed", at: now)
-        case .rejected, .left, .lost, nil: []
+        case .joined, .invited: return self.depart(user, .removed, at: now)
+        case .rejected, .left, .lost, nil: return []
         }
     }
 
     /// Somebody ended the call for all: its initiator, a moderator, or either side of a call of two.
     ///
+    /// - parameter isAdmin: whether the user is an administrator; one who was never in the call ends it as such.
     /// - throws: ``Problem`` `forbidden` for others; they leave.
     package mutating func endRequested(
-        by user: UserID, isModerator: Bool, reason: String?, at now: Timestamp
+        by user: UserID, isModerator: Bool, isAdmin: Bool = false, reason: String?, at now: Timestamp
     ) throws(Problem) -> [CallAction] {
         guard self.rows.call.state != .ended else { return [] }
         guard isModerator || user == self.rows.call.initiator || self.isSideOfTwo(user) else {
             throw Problem(.forbidden, "only the initiator or a moderator ends this call; leave it instead")
         }
         let record = reason.map { CallAction.record(.reason($0, by: user)) }
-        return [record].compactMap(\.self) + self.end(self.isAnswered ? .completed : .cancelled, by: user, at: now)
+        let isIntervention = isAdmin && self.participant(user) == nil
+        let end: CallEndReason = isIntervention ? .endedByAdmin : self.isAnswered ? .completed : .cancelled
+        return [record].compactMap(\.self) + self.end(end, by: user, at: now)
     }
 
     /// The room was archived: nobody may go on in it.
@@ -163,35 +180,35 @@ extension CallStateMachine {
     }
 
     /// Somebody who was joined or rung is gone, for whatever reason; what that means for the call follows.
-    mutating func depart(
-        _ user: UserID, as state: ParticipantState, reason: String?, at now: Timestamp
-    ) -> [CallAction] {
+    mutating func depart(_ user: UserID, _ departure: Departure, at now: Timestamp) -> [CallAction] {
         let leg = self.participant(user).flatMap { $0.state == .joined ? $0.leg : nil }
+        let expiries = self.rows.held.filter { $0.from == user || $0.to == user }.flatMap { self.expiry(of: $0) }
         self.closeLeg(leg, at: now)
         self.forgetNegotiations(of: user)
-        self.change(user) { participant in
-            participant.state = state
-            participant.leftAt = now
-        }
-        return [
-            .record(.participant(user, state, leg: leg, reason: reason)), .announceParticipant(user),
-        ] + self.settle(after: user, as: state, at: now)
+        self.change(user) { $0.goOut(as: departure.state, at: now) }
+        return expiries + [
+            .record(.participant(user, departure.state, leg: leg, reason: departure.reason)),
+            .announceParticipant(user),
+        ] + self.settle(after: user, departure, at: now)
     }
 
     /// Ends the call, or lets it ring on, when somebody's departure leaves too few.
-    private mutating func settle(after user: UserID, as state: ParticipantState, at now: Timestamp) -> [CallAction] {
+    private mutating func settle(after user: UserID, _ departure: Departure, at now: Timestamp) -> [CallAction] {
         let joined = self.joined
+        let actor = departure.isOwnDoing ? user : nil
         if self.isAnswered {
-            return joined.count < 2 ? self.end(.completed, by: user, at: now) : []
+            return joined.count < 2 ? self.end(departure.answered, by: actor, at: now) : []
         }
         guard joined.contains(where: { $0.user == self.rows.call.initiator }) else {
-            return self.end(state == .rejected ? .rejected : .cancelled, by: user, at: now)
+            return self.end(departure.unanswered, by: actor, at: now)
         }
         guard joined.count == 1 else { return [] }
         let stillRings = self.rows.participants.contains { $0.state == .invited }
         if stillRings || self.isOpenInvitation { return self.move(to: .ringing) }
-        let anybodyRejected = self.rows.participants.contains { $0.state == .rejected }
-        return self.end(anybodyRejected ? .rejected : .cancelled, by: user, at: now)
+        // The last to go says how it ended; who merely left a call that others declined did not cancel it.
+        let wasDeclined = self.rows.participants.contains { $0.state == .rejected }
+        let isCancelled = departure.unanswered == .cancelled
+        return self.end(wasDeclined && isCancelled ? .rejected : departure.unanswered, by: actor, at: now)
     }
 
     // MARK: What participants say about themselves
@@ -222,7 +239,10 @@ extension CallStateMachine {
                 audio: media.audio ?? before.media.audio, video: media.video ?? before.media.video,
                 screen: media.screen ?? before.media.screen)
         }
-        if let connection { after.connection = connection }
+        if let connection, connection != before.connection {
+            after.connection = connection
+            after.connectionAt = now
+        }
         guard after != before else { return [] }
         self.change(user) { $0 = after }
         var actions: [CallAction] = [.announceParticipant(user)]

@@ -5,9 +5,6 @@
 /// rows are the call's whole truth, and any process may take the next input.
 ///
 /// Every input has an answer in every state, as peers race and retry. An input that throws leaves the rows alone.
-///
-/// Room left for what clocks drive (ring clock, leases, unanswered offers): further inputs that end in
-/// ``end(_:by:at:)`` or ``depart(_:as:reason:at:)``.
 package struct CallStateMachine: Sendable {
     package internal(set) var rows: CallRows
     /// How many participants may be joined at once.
@@ -48,16 +45,19 @@ package struct CallStateMachine: Sendable {
 
     /// A new call. Its initiator is joined at once; the invited are rung; without any it is an open invitation.
     ///
-    /// - parameter call: as `ringing`, its times unset but `createdAt`.
+    /// - parameters:
+    ///   - call: as `ringing`, its times unset but `createdAt`.
+    ///   - busy: those of the invited who are in another call.
     package static func created(
-        _ call: Call, by initiator: Joining, inviting invited: [UserID], joinedMax: Int = Limits.joinedParticipantsMax
+        _ call: Call, by initiator: Joining, inviting invited: [UserID], busy: Set<UserID> = [],
+        joinedMax: Int = Limits.joinedParticipantsMax
     ) -> (machine: CallStateMachine, actions: [CallAction]) {
         var machine = CallStateMachine(CallRows(call: call), joinedMax: joinedMax)
         machine.rows.participants = [Participant(call: call.id, user: initiator.user, state: .left)]
         machine.place(initiator, at: call.createdAt)
         var rings: [CallAction] = []
         for user in invited where user != initiator.user {
-            rings += machine.ring(user, by: initiator.user, at: call.createdAt)
+            rings += machine.ring(user, by: initiator.user, isBusy: busy.contains(user), at: call.createdAt)
         }
         return (machine, [.record(.created(by: initiator.user)), .announceCreated] + rings)
     }
@@ -106,7 +106,11 @@ package struct CallStateMachine: Sendable {
             participant.leftAt = nil
             participant.media = joining.media
             participant.connection = nil
+            participant.connectionAt = nil
             participant.transport = joining.transport
+            participant.isBusy = false
+            // The joining is a request, so nobody needs to look earlier than at a stream that stays silent after it.
+            participant.leaseCheckAt = now.advanced(by: Limits.streamSilenceMax)
             participant.leaveTokenHash = joining.leaveTokenHash
             participant.holdsCandidates = joining.holdsCandidates
         }
@@ -136,12 +140,10 @@ package struct CallStateMachine: Sendable {
 
     /// Ends the call for everybody. Who was joined has left; who was still rung stays `invited` in the record.
     mutating func end(_ reason: CallEndReason, by user: UserID?, at now: Timestamp) -> [CallAction] {
+        let expiries = self.rows.held.flatMap { self.expiry(of: $0) }
         for participant in self.joined {
             self.closeLeg(participant.leg, at: now)
-            self.change(participant.user) { participant in
-                participant.state = .left
-                participant.leftAt = now
-            }
+            self.change(participant.user) { $0.goOut(as: .left, at: now) }
         }
         self.rows.descriptions = []
         self.rows.held = []
@@ -150,6 +152,15 @@ package struct CallStateMachine: Sendable {
         self.rows.call.endReason = reason
         self.rows.call.endedBy = user
         self.rows.call.endedAt = now
-        return [.record(.ended(reason, by: user)), .announceEnded, .forgetAllSignals]
+        return expiries + [.record(.ended(reason, by: user)), .announceEnded, .forgetAllSignals]
+    }
+}
+
+extension Participant {
+    /// Not joined any more, or not rung any more: the place needs no lease.
+    mutating func goOut(as state: ParticipantState, at now: Timestamp) {
+        self.state = state
+        self.leftAt = now
+        self.leaseCheckAt = nil
     }
 }

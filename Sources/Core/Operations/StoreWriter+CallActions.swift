@@ -35,7 +35,9 @@ extension StoreWriter {
         } catch {
             throw try self.adding(old, to: error)
         }
-        return try self.carryOut(actions, rows: machine.rows, input)
+        let outcome = try self.carryOut(actions, rows: machine.rows, input)
+        try self.endWaiting(for: outcome.rows.usersGone(since: old), input)
+        return outcome
     }
 
     /// Stores the rows, then does what the actions say, in their order.
@@ -70,9 +72,20 @@ extension StoreWriter {
                 let notice = SignalDelivery(
                     id: input.ids.next(at: input.now), type: .superseded, route: route, createdAt: input.now,
                     payload: JSONObjectText.adding("offer", offer, to: "{}"))
-                try self.deliver(notice, of: call, input)
-            case .forgetSignals(let leg): try self.deleteSignalEvents(of: call.id, leg: leg)
-            case .forgetAllSignals: try self.deleteSignalEvents(of: call.id)
+                try self.deliver(notice, of: call, input, isNotice: true)
+            case .tellTimedOut(let offer, let route):
+                let notice = SignalDelivery(
+                    id: input.ids.next(at: input.now), type: .reject, route: route, createdAt: input.now,
+                    payload: JSONObjectText.adding("offer", offer, to: #"{"reason":"timeout"}"#))
+                try self.deliver(notice, of: call, input, isNotice: true)
+            case .tellExpired(let signal, let device):
+                try self.logExpiry(of: signal, call: call.id, room: call.room, to: device, now: input.now)
+            case .forgetSignals(let leg):
+                try self.deleteSignalEvents(of: call.id, leg: leg)
+                try self.expireDeletedSignals(of: call.id, at: input.now)
+            case .forgetAllSignals:
+                try self.deleteSignalEvents(of: call.id)
+                try self.expireDeletedSignals(of: call.id, at: input.now)
             case .record(let entry): try self.insert(TimelineEntry(entry, at: input.now), of: call.id)
             case .refuse(let problem): outcome.refusal = try self.adding(rows, to: problem)
             }
@@ -81,8 +94,12 @@ extension StoreWriter {
     }
 
     /// Logs a signal for the addressee's device alone.
+    ///
+    /// - parameter isNotice: the server says it, so nobody needs to hear that it did not get through.
     @discardableResult
-    private func deliver(_ signal: SignalDelivery, of call: Call, _ input: CallInput) throws -> Event {
+    private func deliver(
+        _ signal: SignalDelivery, of call: Call, _ input: CallInput, isNotice: Bool = false
+    ) throws -> Event {
         let route = signal.route
         let members =
             "\"id\":\"\(signal.id)\",\"call\":\"\(call.id)\",\"from\":\"\(route.from)\",\"leg\":\"\(route.fromLeg)\","
@@ -91,15 +108,13 @@ extension StoreWriter {
         let draft = EventDraft(
             .signal, to: [.device(route.toDevice)], room: call.room, call: call.id, actor: input.actor, at: input.now,
             data: JSONObjectText.joining(members, signal.payload), signal: signal.id)
-        return draft.event(seq: try self.append(draft))
-    }
-
-    /// Illegal moves are answered with the call as it is.
-    private func adding(_ rows: CallRows, to problem: Problem) throws -> Problem {
-        guard problem.kind.status == 409 else { return problem }
-        var problem = problem
-        problem.members["call"] = try JSON.decode(JSONValue.self, from: JSON.text(try self.payload(of: rows)))
-        return problem
+        let event = draft.event(seq: try self.append(draft))
+        try self.insert(
+            PendingSignal(
+                seq: event.seq, signal: signal.id, call: call.id, room: call.room,
+                sender: isNotice ? nil : route.fromDevice,
+                expiresAt: input.now.advanced(by: Limits.signalLifetime)))
+        return event
     }
 }
 
@@ -109,7 +124,8 @@ extension TimelineEntry {
         let (kind, user, members): (String, UserID?, [String: JSONValue]) =
             switch entry {
             case .created(let user): ("created", user, [:])
-            case .invited(let user, let inviter): ("invited", user, ["by": .string(inviter.text)])
+            case .invited(let user, let inviter, let isBusy):
+                ("invited", user, ["by": .string(inviter.text), "busy": isBusy ? .bool(true) : .null])
             case .state(let state): ("state", nil, ["state": .string(state.rawValue)])
             case .participant(let user, let state, let leg, let reason):
                 ("participant", user, ["state": .string(state.rawValue), "leg": .of(leg?.text), "reason": .of(reason)])
@@ -122,6 +138,8 @@ extension TimelineEntry {
                 )
             case .rejectedOffer(let offer, let from, let to):
                 ("reject", from, ["offer": .string(offer.text), "to": .string(to.text)])
+            case .offerTimedOut(let offer, let from, let to):
+                ("offer-timeout", from, ["offer": .string(offer.text), "to": .string(to.text)])
             case .connected(let user): ("connected", user, [:])
             case .dropped(let from, let to, let total):
                 ("dropped", from, ["to": .string(to.text), "total": .integer(Int64(total))])

@@ -36,7 +36,8 @@ extension StoreWriter {
         let isModerator = leaving.access.granted.contains(.endAnyCall)
         return try self.decide(leaving.input) { machine throws(Problem) in
             try machine.endRequested(
-                by: leaving.user.id, isModerator: isModerator, reason: reason, at: leaving.input.now)
+                by: leaving.user.id, isModerator: isModerator, isAdmin: leaving.user.role == .admin, reason: reason,
+                at: leaving.input.now)
         }.payload
     }
 

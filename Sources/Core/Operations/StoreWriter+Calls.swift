@@ -57,13 +57,15 @@ package struct SignalReceipt: Sendable {
 extension StoreWriter {
     /// Starts a call in a room, its caller joined, and posts the invitation to the chat.
     ///
-    /// - throws: ``Problem`` `not-found`, `not-a-member`, `room-archived`, `limit-reached`, `validation-failed`.
+    /// - throws: ``Problem`` `not-found`, `not-a-member`, `room-archived`, `call-glare`, `limit-reached`,
+    ///   `validation-failed`.
     package func createCall(
         in room: RoomReference, _ new: NewCall, joinedMax: Int = Limits.joinedParticipantsMax, as acting: Acting
     ) throws -> CallPayload {
         try FieldRules.ringTimeout(new.ringTimeoutSeconds)
         let room = try self.writableAccess(room, as: acting.user, to: .startCall).room
         let invited = try self.invitees(new.invite, field: "invite", of: room.id, as: acting.user)
+        try self.requireNoCrossing(inviting: invited, in: room.id, as: acting.user)
         let started = try self.liveCalls(of: acting.user.id, in: nil).count { id in
             try self.callRows(id)?.call.initiator == acting.user.id
         }
@@ -78,7 +80,9 @@ extension StoreWriter {
             leaveTokenHash: new.leaveTokenHash,
             media: ParticipantMedia(audio: new.media.audio, video: new.media.video, screen: false),
             transport: new.transport)
-        let created = CallStateMachine.created(call, by: joining, inviting: invited, joinedMax: joinedMax)
+        let created = CallStateMachine.created(
+            call, by: joining, inviting: invited, busy: try self.busy(among: invited, but: call.id),
+            joinedMax: joinedMax)
         let payload = try self.carryOut(
             created.actions, rows: created.machine.rows, CallInput(old: nil, as: acting)
         ).payload
@@ -115,14 +119,19 @@ extension StoreWriter {
 
     /// Rings more members of the room.
     ///
-    /// - throws: ``Problem`` `not-found`, `not-a-member`, `not-joined`, `call-ended`, `limit-reached`,
+    /// - throws: ``Problem`` `not-found`, `not-a-member`, `not-joined`, `call-ended`, `call-glare`, `limit-reached`,
     ///   `validation-failed`.
     package func inviteToCall(_ id: CallID, _ users: [UserReference], as acting: Acting) throws -> CallPayload {
         let (rows, access) = try self.callRows(id, as: acting.user, to: .joinCall)
         guard !users.isEmpty else { throw Problem.invalid("users", "must not be empty") }
         let invited = try self.invitees(users, field: "users", of: access.room.id, as: acting.user)
+        if rows.participants.filter({ $0.state == .joined || $0.state == .invited }).map(\.user) == [acting.user.id] {
+            try self.requireNoCrossing(inviting: invited, in: access.room.id, as: acting.user)
+        }
+        let busy = try self.busy(among: invited, but: id)
         return try self.decide(CallInput(old: rows, as: acting)) {
-            machine throws(Problem) in try machine.invited(invited, by: acting.user.id, at: acting.now)
+            machine throws(Problem) in
+            try machine.invited(invited, by: acting.user.id, busy: busy, at: acting.now)
         }.payload
     }
 

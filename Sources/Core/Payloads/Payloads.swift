@@ -115,7 +115,8 @@ package struct ParticipantPayload: Encodable, Sendable {
     package init(_ participant: Participant, _ user: User?) { (self.participant, self.user) = (participant, user) }
 
     private enum CodingKeys: String, CodingKey {
-        case user, username, displayName, color, device, leg, state, joinedAt, leftAt, media, connection, transport
+        case user, username, displayName, color, device, leg, state, busy, joinedAt, leftAt, media, connection,
+            transport
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -127,6 +128,7 @@ package struct ParticipantPayload: Encodable, Sendable {
         try container.encode(self.participant.device, forKey: .device)
         try container.encode(self.participant.leg, forKey: .leg)
         try container.encode(self.participant.state, forKey: .state)
+        try container.encode(self.participant.isBusy, forKey: .busy)
         try container.encode(self.participant.joinedAt, forKey: .joinedAt)
         try container.encode(self.participant.leftAt, forKey: .leftAt)
         try container.encode(self.participant.media, forKey: .media)

@@ -51,6 +51,12 @@ package protocol StoreReader {
     /// Calls that have not ended in which the user is invited or joined; ascending by id.
     func liveCalls(of user: UserID, in room: RoomID?) throws -> [CallID]
     func timeline(of call: CallID) throws -> [TimelineEntry]
+    /// Calls whose stored ``CallRows/deadline`` has come; those due first come first.
+    func callsDue(by time: Timestamp, limit: Int) throws -> [CallID]
+    /// Joined participants whose ``Participant/leaseCheckAt`` has come; those due first come first.
+    func leasesDue(by time: Timestamp, limit: Int) throws -> [DueLease]
+    /// Signals not known to be delivered whose time is over; those due first come first.
+    func signalsDue(by time: Timestamp, limit: Int) throws -> [PendingSignal]
 
     // MARK: The log
 

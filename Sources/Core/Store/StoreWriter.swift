@@ -58,6 +58,17 @@ package protocol StoreWriter: StoreReader {
     /// are gone in `new` are deleted; participants and legs are never.
     func save(_ new: CallRows, replacing old: CallRows?) throws
     func insert(_ entry: TimelineEntry, of call: CallID) throws
+    /// Stores another deadline than the one that was saved with the rows.
+    func setDeadline(of call: CallID, to time: Timestamp?) throws
+    /// The device holds its place until then; nothing if the leg is not the participant's current one any more.
+    ///
+    /// - parameter transport: how the device reads at this moment, for the record; `nil` leaves what is there.
+    func renew(_ lease: DueLease, checkAt: Timestamp, transport: Transport?) throws
+    func insert(_ signal: PendingSignal) throws
+    /// By the seqs of their events; unknown ones are no error.
+    func deletePendingSignals(_ seqs: [Int64]) throws
+    /// Makes pending signals of the call due whose events were deleted from the log.
+    func expireDeletedSignals(of call: CallID, at time: Timestamp) throws
 
     // MARK: Idempotency and housekeeping
 

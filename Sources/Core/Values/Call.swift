@@ -95,7 +95,13 @@ package struct Participant: Hashable, Sendable {
     package var leftAt: Timestamp?
     package var media: ParticipantMedia
     package var connection: ConnectionState?
+    /// When ``connection`` was last reported to be another one than before.
+    package var connectionAt: Timestamp?
     package var transport: Transport?
+    /// Is in another call while rung: this is a waiting ring, and the caller is told. Kept as it was at the ring's end.
+    package var isBusy: Bool
+    /// While joined, when somebody must look again whether the device still holds its place; see ``Lease``.
+    package var leaseCheckAt: Timestamp?
     /// Lets a beacon end this leg without other credentials; SHA-256, never the token.
     package var leaveTokenHash: String?
     /// Candidates to this participant wait until it has answered.
@@ -105,7 +111,8 @@ package struct Participant: Hashable, Sendable {
         call: CallID, user: UserID, device: DeviceID? = nil, leg: LegID? = nil, state: ParticipantState,
         invitedAt: Timestamp? = nil, joinedAt: Timestamp? = nil, leftAt: Timestamp? = nil,
         media: ParticipantMedia = ParticipantMedia(audio: true, video: true, screen: false),
-        connection: ConnectionState? = nil, transport: Transport? = nil, leaveTokenHash: String? = nil,
+        connection: ConnectionState? = nil, connectionAt: Timestamp? = nil, transport: Transport? = nil,
+        isBusy: Bool = false, leaseCheckAt: Timestamp? = nil, leaveTokenHash: String? = nil,
         holdsCandidates: Bool = false
     ) {
         self.call = call
@@ -118,7 +125,10 @@ package struct Participant: Hashable, Sendable {
         self.leftAt = leftAt
         self.media = media
         self.connection = connection
+        self.connectionAt = connectionAt
         self.transport = transport
+        self.isBusy = isBusy
+        self.leaseCheckAt = leaseCheckAt
         self.leaveTokenHash = leaveTokenHash
         self.holdsCandidates = holdsCandidates
     }

@@ -1,4 +1,5 @@
 import Core
+import Hub
 import NIOHTTP1
 
 /// The few requests that come by the thousand: posting a message, polling again, opening a stream with a token.
@@ -39,7 +40,9 @@ final class ExpressLane: Sendable {
         guard let token = head.token, head.device.map(DeviceID.isValid(label:)) ?? true,
             let claims = connection.credentials.claims(in: token, self.gateway.authenticator.tokens)
         else { return nil }
-        return self.gateway.authenticator.knownIdentity(claims, deviceLabel: head.device)
+        let identity = self.gateway.authenticator.knownIdentity(claims, deviceLabel: head.device)
+        if let identity { self.gateway.hub.registry.asked(identity.device) }
+        return identity
     }
 
     var isServing: Bool { self.gateway.readiness.state != .draining }

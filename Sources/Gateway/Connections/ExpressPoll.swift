@@ -93,13 +93,14 @@ final class ExpressPoll: ExpressExchange {
         let authenticator = self.lane.gateway.authenticator
         guard self.lane.isServing, self.poll.wait > .zero, let context = self.connection.context,
             let claims = self.connection.credentials.claims(in: self.poll.token, authenticator.tokens),
-            authenticator.knownIdentity(claims, deviceLabel: self.poll.device) != nil,
+            let identity = authenticator.knownIdentity(claims, deviceLabel: self.poll.device),
             let reservation = try? self.lane.gateway.hub.reserve(
                 self.poll.reader.subscription, on: context.eventLoop),
             self.poll.reader.poll(
                 after: self.cursor, limit: self.poll.limit, timeout: self.poll.wait, reservation,
                 answer: { self.answered($0) })
         else { return self.connection.decline() }
+        self.lane.gateway.hub.registry.asked(identity.device)
     }
 
     private func answered(_ result: PollResult) {

@@ -108,9 +108,8 @@ struct CallController: Sendable {
     @Sendable private func reject(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let id = try context.identifier("call", as: CallID.self)
         let body = try await request.readBody().decodeIfPresent(ReasonRequest.self)
-        return try await self.gateway.write(request, context) { store, acting in
-            try Answer(.ok, store.rejectCall(id, reason: body.reason, as: acting))
-        }
+        let acting = self.gateway.acting(as: try context.requireIdentity())
+        return try await self.urgently { try $0.rejectCall(id, reason: body.reason, as: acting) }
     }
 
     @Sendable private func changeParticipant(_ request: Request, _ context: GatewayContext) async throws -> Response {
@@ -147,18 +146,27 @@ struct CallController: Sendable {
         _ operation: @escaping @Sendable (any StoreWriter, CallID, String?, CallLeaver) throws -> CallPayload
     ) async throws -> Response {
         let body = try await request.readBody(textAllowed: true).decodeIfPresent(LeaveRequest.self)
-        guard let leaveToken = body.leaveToken else {
-            let context = try await self.signedIn(request, context)
-            let id = try context.identifier("call", as: CallID.self)
-            return try await self.gateway.write(request, context) { store, acting in
-                try Answer(.ok, operation(store, id, body.reason, .user(acting)))
-            }
+        let id: CallID
+        let leaver: CallLeaver
+        if let leaveToken = body.leaveToken {
+            guard let named = CallID(try context.segment("call")) else { throw Problem(.unauthorized) }
+            id = named
+            leaver = .tokenBearer(
+                hash: SecretToken.hash(of: leaveToken), now: self.gateway.time.now, ids: self.gateway.ids)
+        } else {
+            let identity = try await self.signedIn(request, context)
+            id = try context.identifier("call", as: CallID.self)
+            leaver = .user(self.gateway.acting(as: identity))
         }
-        guard let id = CallID(try context.segment("call")) else { throw Problem(.unauthorized) }
-        let (now, ids) = (self.gateway.time.now, self.gateway.ids)
-        let leaver = CallLeaver.tokenBearer(hash: SecretToken.hash(of: leaveToken), now: now, ids: ids)
-        return try await self.gateway.store.write { store in
-            var answer = try Answer(.ok, operation(store, id, body.reason, leaver))
+        return try await self.urgently { try operation($0, id, body.reason, leaver) }
+    }
+
+    /// Writes before all that waits to be written.
+    private func urgently(
+        _ operation: @escaping @Sendable (any StoreWriter) throws -> CallPayload
+    ) async throws -> Response {
+        try await self.gateway.store.writeUrgently { store in
+            var answer = try Answer(.ok, operation(store))
             if let seq = store.lastAppendedSeq {
                 answer.cursor = Cursor(epoch: try store.logBounds().epoch, seq: seq)
             }
@@ -166,11 +174,8 @@ struct CallController: Sendable {
         }.response()
     }
 
-    private func signedIn(_ request: Request, _ context: GatewayContext) async throws -> GatewayContext {
+    private func signedIn(_ request: Request, _ context: GatewayContext) async throws -> Identity {
         guard let token = request.bearerToken else { throw Problem(.unauthorized) }
-        var context = context
-        context.identity = try await self.gateway.authenticator.identity(
-            bearer: token, deviceLabel: try request.deviceLabel())
-        return context
+        return try await self.gateway.identity(bearer: token, of: request)
     }
 }

@@ -53,6 +53,7 @@ struct EventController {
             let remaining = ContinuousClock.now.duration(to: deadline)
             let mayWait = remaining > .zero && self.isServing
             var page = try self.immediatePage(admission, missed, mayWait: mayWait)
+            self.gateway.hub.deliveries.note(missed.events)
             if page == nil { page = try await self.wait(admission, limit: limit, timeout: remaining, context) }
             guard let page else { continue }
             if self.isServing { await self.keep(admission, limit: limit, wait: wait, on: context.channel) }
@@ -210,12 +211,13 @@ struct EventController {
     private func identity(
         _ request: Request, _ query: Query, _ use: TicketUse
     ) async throws -> (Identity, ticket: String?) {
-        let label = try request.deviceLabel()
         if let token = request.bearerToken {
-            return (try await self.gateway.authenticator.identity(bearer: token, deviceLabel: label), nil)
+            return (try await self.gateway.identity(bearer: token, of: request), nil)
         }
         guard let ticket = query["ticket"] else { throw Problem(.unauthorized) }
+        let label = try request.deviceLabel()
         let opened = try await self.gateway.authenticator.identity(ticket: ticket, deviceLabel: label, for: use)
+        self.gateway.hub.registry.asked(opened.identity.device)
         return (opened.identity, SecretToken.hash(of: ticket))
     }
 }

@@ -1,20 +1,32 @@
 import Core
 import HTTPTypes
+import Hub
 import Hummingbird
 
 /// Lets only signed-in users through, by `Authorization: Bearer`.
 struct AuthenticationMiddleware: RouterMiddleware {
     typealias Context = GatewayContext
 
-    let authenticator: Authenticator
+    let gateway: Gateway
 
     func handle(
         _ request: Request, context: GatewayContext, next: (Request, GatewayContext) async throws -> Response
     ) async throws -> Response {
         guard let token = request.bearerToken else { throw Problem(.unauthorized) }
         var context = context
-        context.identity = try await self.authenticator.identity(bearer: token, deviceLabel: try request.deviceLabel())
+        context.identity = try await self.gateway.identity(bearer: token, of: request)
         return try await next(request, context)
+    }
+}
+
+extension Gateway {
+    /// Who asks, and on which device, which thereby gave a sign of life.
+    ///
+    /// - throws: ``Problem`` `unauthorized`, `validation-failed`.
+    func identity(bearer token: String, of request: Request) async throws -> Identity {
+        let identity = try await self.authenticator.identity(bearer: token, deviceLabel: try request.deviceLabel())
+        self.hub.registry.asked(identity.device)
+        return identity
     }
 }
 

@@ -65,7 +65,8 @@ struct EventStream: Sendable {
             let connection = try ConnectionHandler.attach(to: self.channel)
             let handler = WebSocketHandler(
                 WebSocketConfiguration(role: .server, incoming: .nothing), on: loop, onText: { _ in },
-                onEnded: { _ in
+                onEnded: { ending in
+                    if ending.isGoodbye { self.gateway.saidGoodbye(self.admission.subscription) }
                     self.gateway.hub.close(self.reservation, on: loop)
                     finished.succeed()
                 })

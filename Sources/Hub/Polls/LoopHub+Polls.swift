@@ -16,6 +16,7 @@ extension LoopHub {
             if fitting > 0, bytes > Limits.pollAnswerBytesMax { break }
             fitting += 1
         }
+        self.deliveries.note(events.prefix(fitting).lazy.map(\.event))
         let isCut = fitting < events.count
         let seq = isCut ? events[fitting - 1].event.seq : max(self.position, subscriber.position)
         return PollPage(Array(events.prefix(fitting)), cursor: self.cursor(seq), hasMore: isCut)

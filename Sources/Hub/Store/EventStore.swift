@@ -30,6 +30,12 @@ package protocol EventStore: Sendable {
         _ body: @escaping @Sendable (any StoreWriter) throws -> Value,
         completion: @escaping @Sendable (Result<Value, any Error>) -> Void)
 
+    /// As ``write(_:completion:)``, before all writes that wait and were not called urgent. For hanging up: it must get
+    /// through whatever else is being written.
+    func writeUrgently<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreWriter) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void)
+
     /// Runs `body` on one snapshot that contains every write acknowledged before the call.
     ///
     /// - parameter completion: as for ``write(_:completion:)``.
@@ -54,6 +60,25 @@ extension EventStore {
         try await withCheckedThrowingContinuation { continuation in
             self.write(body) { continuation.resume(with: $0) }
         }
+    }
+
+    /// As ``writeUrgently(_:completion:)``, for tasks.
+    ///
+    /// - throws: what `body` threw, or the store's error if the commit failed.
+    package func writeUrgently<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreWriter) throws -> Value
+    ) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            self.writeUrgently(body) { continuation.resume(with: $0) }
+        }
+    }
+
+    /// A store whose writes never wait has no use for a difference.
+    package func writeUrgently<Value: Sendable>(
+        _ body: @escaping @Sendable (any StoreWriter) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) {
+        self.write(body, completion: completion)
     }
 
     /// As ``read(_:completion:)``, for tasks.

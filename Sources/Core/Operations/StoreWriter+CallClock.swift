@@ -1,0 +1,67 @@
+// What clocks feed to calls: each an input of its own, in a write of its own.
+
+extension StoreWriter {
+    /// Does what has become due in a call. Nothing is due any more: its rows stay as they are.
+    ///
+    /// - throws: the store's error.
+    package func callTimePassed(_ id: CallID, now: Timestamp, ids: IDSource) throws {
+        guard let rows = try self.callRows(id) else { return }
+        let input = CallInput(old: rows, actor: nil, now: now, ids: ids)
+        let outcome = try self.decide(input) { machine throws(Problem) in machine.timePassed(at: now) }
+        // What was stored may have been another version's idea of it, or a migration's "look at once".
+        if outcome.rows == rows { try self.setDeadline(of: id, to: rows.deadline) }
+    }
+
+    /// A participant's device did not hold its place.
+    ///
+    /// - throws: the store's error.
+    package func callLeaseLapsed(_ lease: DueLease, now: Timestamp, ids: IDSource) throws {
+        let input = CallInput(old: try self.callRows(lease.call), actor: nil, now: now, ids: ids)
+        _ = try self.decide(input) { machine throws(Problem) in
+            machine.leaseLapsed(lease.user, leg: lease.leg, at: now)
+        }
+    }
+
+    /// Takes a device out of every call that it has joined: it said goodbye.
+    ///
+    /// - throws: the store's error.
+    package func leaveCalls(of user: UserID, on device: DeviceID, now: Timestamp, ids: IDSource) throws {
+        for id in try self.liveCalls(of: user, in: nil) {
+            let input = CallInput(old: try self.callRows(id), actor: user, now: now, ids: ids)
+            _ = try self.decide(input) { machine throws(Problem) in
+                guard machine.participant(user)?.device == device else { return [] }
+                return try machine.left(user, device: device, reason: "closed", at: now)
+            }
+        }
+    }
+
+    /// Forgets the signals that were delivered, then deletes from the log those whose time is over, and tells their
+    /// senders.
+    ///
+    /// - parameters:
+    ///   - delivered: seqs of events, in any order; unknown ones are no error.
+    ///   - limit: how many expire at most in this write.
+    /// - returns: how many expired.
+    /// - throws: the store's error.
+    package func expireSignals(delivered: [Int64], now: Timestamp, limit: Int) throws -> Int {
+        try self.deletePendingSignals(delivered)
+        let due = try self.signalsDue(by: now, limit: limit)
+        guard !due.isEmpty else { return 0 }
+        try self.deleteEvents(of: due.map(\.signal))
+        try self.deletePendingSignals(due.map(\.seq))
+        for signal in due {
+            guard let sender = signal.sender else { continue }
+            try self.logExpiry(of: signal.signal, call: signal.call, room: signal.room, to: sender, now: now)
+        }
+        return due.count
+    }
+
+    /// `signal.expired` to the device that sent it.
+    func logExpiry(of signal: SignalID, call: CallID, room: RoomID, to device: DeviceID, now: Timestamp) throws {
+        // Identifiers need no escaping.
+        try self.append(
+            EventDraft(
+                .signalExpired, to: [.device(device)], room: room, call: call, at: now,
+                data: #"{"call":"\#(call)","signal":"\#(signal)"}"#))
+    }
+}
