@@ -140,9 +140,9 @@ class CLoop(Peer):
         self.process = Process([str(BENCH / "out/cloop"), str(self.port), *self.arguments], self.port, directory)
 
     def plan(self, scenario) -> list[str]:
-        publish = request("POST", "/", body=f'{{"content":"{payload(scenario.size)}"}}')
-        return [
-            "room all", f"address 127.0.0.1 {self.port}", f"subscribe {request('GET', '/', *SSE)}", f"publish {publish}"]
+        publish = request("POST", "/{room}", body=f'{{"content":"{payload(scenario.size)}"}}')
+        return [f"room {number}" for number in range(scenario.rooms)] + [
+            f"address 127.0.0.1 {self.port}", f"subscribe {request('GET', '/{room}', *SSE)}", f"publish {publish}"]
 
 
 class CoalescingCLoop(CLoop):

@@ -110,7 +110,7 @@ SCENARIOS = {scenario.name: scenario for scenario in (
         "paced-5k", "SSE, 5 000 subscribers, 10 messages/s", "fanout", (COMBLANG, NCHAN, CLOOPS[0]), PACED,
         subscribers=5000, rate=10, messages=100, warm_up=5, figures=STREAM_FIGURES),
     Scenario(
-        "rooms-100x10", "SSE at full rate, 100 rooms of 10 subscribers", "fanout", (COMBLANG, NCHAN), (faster(1.5),),
+        "rooms-100x10", "SSE at full rate, 100 rooms of 10 subscribers", "fanout", (COMBLANG, NCHAN, CLOOPS[0]), (faster(1.5),),
         subscribers=1000, rooms=100, messages=40_000, warm_up=500, figures=STREAM_FIGURES),
     Scenario(
         "poll-paced", "Long-poll, 500 clients, 20 messages/s", "poll", (COMBLANG, NCHAN),

@@ -1,10 +1,11 @@
-// The floor: what it costs the kernel alone to bring one POST to all streams. No rooms, no JSON, no storage, no replay.
+// The floor: what it costs the kernel alone to bring one POST to all streams of a room. No JSON, no storage, no replay.
 //
 //   cloop PORT [coalesce]
 //
 // One epoll loop. Each POST becomes one SSE event in one HTTP chunk. By default every event is one write to every
 // stream; with `coalesce` all events of one round of the loop go out together.
-//   GET /...  a stream      POST /...  publishes the body, which must come with the head in one segment
+//   GET /ROOM  a stream      POST /ROOM  publishes the body, which must come with the head in one segment
+// ROOM is a number below 256.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -19,31 +20,36 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { STREAMS_MAX = 20000, REQUEST_MAX = 8192, ROUND_MAX = 1 << 20 };
+enum { ROOMS = 256, STREAMS_MAX = 20000, REQUEST_MAX = 8192, ROUND_MAX = 1 << 20 };
 
-static int streams[STREAMS_MAX], stream_count, epoll_;
-static char round_[ROUND_MAX];
-static size_t round_bytes;
+struct room {
+  int streams[STREAMS_MAX], count;
+  char round[ROUND_MAX];
+  size_t bytes;
+};
+static struct room rooms[ROOMS];
+static int epoll_;
 static bool is_coalescing;
 
-static void write_to_all(void) {
-  for (int i = 0; i < stream_count; i++)
+static void write_to_all(struct room *room) {
+  for (int i = 0; i < room->count; i++)
     // A stream that takes nothing loses events: this is a floor, not a server.
-    if (send(streams[i], round_, round_bytes, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) continue;
-  round_bytes = 0;
+    if (send(room->streams[i], room->round, room->bytes, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) continue;
+  room->bytes = 0;
 }
 
-static void publish(const char *body, size_t size) {
-  if (round_bytes + size + 64 > ROUND_MAX) write_to_all();
-  round_bytes += (size_t)sprintf(round_ + round_bytes, "%zx\r\ndata: %.*s\n\n\r\n", size + 8, (int)size, body);
-  if (!is_coalescing) write_to_all();
+static void publish(struct room *room, const char *body, size_t size) {
+  if (room->bytes + size + 64 > ROUND_MAX) write_to_all(room);
+  room->bytes += (size_t)sprintf(room->round + room->bytes, "%zx\r\ndata: %.*s\n\n\r\n", size + 8, (int)size, body);
+  if (!is_coalescing) write_to_all(room);
 }
 
 static void reply(int socket, const char *text) { (void)!send(socket, text, strlen(text), MSG_NOSIGNAL); }
 
 static void forget(int socket) {
-  for (int i = 0; i < stream_count; i++)
-    if (streams[i] == socket) { streams[i] = streams[--stream_count]; break; }
+  for (struct room *room = rooms; room < rooms + ROOMS; room++)
+    for (int i = 0; i < room->count; i++)
+      if (room->streams[i] == socket) { room->streams[i] = room->streams[--room->count]; break; }
   close(socket);
 }
 
@@ -54,11 +60,12 @@ static void serve(int socket) {
   request[got] = 0;
   char *body = strstr(request, "\r\n\r\n");
   if (!body) return forget(socket);
-  if (request[0] == 'G' && stream_count < STREAMS_MAX) {
+  struct room *room = &rooms[(unsigned)atoi(strchr(request, '/') ? strchr(request, '/') + 1 : "0") % ROOMS];
+  if (request[0] == 'G' && room->count < STREAMS_MAX) {
     reply(socket, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
-    streams[stream_count++] = socket;
+    room->streams[room->count++] = socket;
   } else {
-    publish(body + 4, (size_t)(request + got - body - 4));
+    publish(room, body + 4, (size_t)(request + got - body - 4));
     reply(socket, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n");
   }
 }
@@ -101,6 +108,7 @@ int main(int count, char **arguments) {
       setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
       watch(socket);
     }
-    if (round_bytes > 0) write_to_all();
+    for (struct room *room = rooms; room < rooms + ROOMS; room++)
+      if (room->bytes > 0) write_to_all(room);
   }
 }

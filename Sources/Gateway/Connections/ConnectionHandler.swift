@@ -46,6 +46,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
     }
     private var listener: Listener?
     private var isPrepared = false
+    private var isInputClosed = false
 
     /// Looks at what was read before the decoder does; returns whether it took it.
     var takeFirst: ((ByteBuffer) -> Bool)?
@@ -89,6 +90,24 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
         try? options.setOption(.allowRemoteHalfClosure, value: false)
         // A dead peer behind a silent network is given up by the kernel after so long without an acknowledgement.
         try? options.setOption(ChannelOptions.Types.SocketOption.tcpUserTimeout, value: 30_000)
+        if self.isInputClosed { self.closeSoon() }
+    }
+
+    /// A client that has said that it sends nothing more, and is answered by waiting, is taken to be gone. It may have
+    /// gone before anybody waited.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed = event {
+            self.isInputClosed = true
+            if self.listener != nil { self.closeSoon() }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Not at once: whoever begins to listen is about to begin something that must be there to be ended.
+    private func closeSoon() {
+        guard let context else { return }
+        let channel = context.channel
+        context.eventLoop.execute { channel.close(promise: nil) }
     }
 
     func stopListening() { self.listener = nil }

@@ -20,16 +20,24 @@ struct ResponseBytes {
         if let body = answer.body { self.bytes.writeBytes(body) }
     }
 
+    /// Of a poll, all of whose answers in one tick differ in `X-Request-Id` alone.
     init(_ page: PollPage, origin: String?, gateway: Gateway) {
-        let count = page.body.readableBytes
-        self.bytes = ByteBufferAllocator().buffer(capacity: 512 + count)
-        self.writeHead(.ok, origin: origin, gateway: gateway)
-        self.write("Content-Type", "application/json")
-        self.write("Event-Cursor", page.cursor.description)
-        self.write("Cache-Control", "no-store")
-        self.bytes.writeString("Content-Length: \(count)\r\n\r\n")
-        self.bytes.writeImmutableBuffer(page.body)
+        let rest = page.answer.bytes(for: origin) {
+            var rest = ResponseBytes()
+            rest.writeFields(origin: origin, gateway: gateway)
+            rest.write("Content-Type", "application/json")
+            rest.write("Event-Cursor", page.cursor.description)
+            rest.write("Cache-Control", "no-store")
+            rest.bytes.writeString("Content-Length: \(page.body.readableBytes)\r\n\r\n")
+            rest.bytes.writeImmutableBuffer(page.body)
+            return rest.bytes
+        }
+        self.bytes = ByteBufferAllocator().buffer(capacity: 128 + rest.readableBytes)
+        self.writeStart(.ok)
+        self.bytes.writeImmutableBuffer(rest)
     }
+
+    private init() { self.bytes = ByteBufferAllocator().buffer(capacity: 1024) }
 
     /// The head of a stream, whose body comes in chunks.
     init(streaming fields: HTTPFields, origin: String?, gateway: Gateway) {
@@ -40,9 +48,17 @@ struct ResponseBytes {
     }
 
     private mutating func writeHead(_ status: HTTPResponse.Status, origin: String?, gateway: Gateway) {
+        self.writeStart(status)
+        self.writeFields(origin: origin, gateway: gateway)
+    }
+
+    private mutating func writeStart(_ status: HTTPResponse.Status) {
         self.bytes.writeString(
             status == .ok ? "HTTP/1.1 200 OK\r\n" : "HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n")
         self.write("X-Request-Id", RequestID().description)
+    }
+
+    private mutating func writeFields(origin: String?, gateway: Gateway) {
         self.write("Date", gateway.date.text(at: gateway.time.now))
         guard let origin else { return }
         for field in CrossOriginMiddleware.fields(for: origin, allowedOrigins: gateway.settings.allowedOrigins) {

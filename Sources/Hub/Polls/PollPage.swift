@@ -1,5 +1,6 @@
 package import Core
 package import NIOCore
+import Synchronization
 
 /// What a long-poll answers: `{"events": […], "cursor": "…", "more": false, "ephemeral": […]}`. Polls of one tick that
 /// get the same share one.
@@ -13,6 +14,8 @@ package struct PollPage: Sendable {
     package let hasMore: Bool
     /// All of it as JSON.
     package let body: ByteBuffer
+    /// What the edge has made of it, for the next poll that gets the same.
+    package let answer = SharedAnswer()
 
     package init(_ events: [LoggedEvent], ephemeral: [LoggedEvent] = [], cursor: Cursor, hasMore: Bool) {
         self.events = events
@@ -27,6 +30,21 @@ package struct PollPage: Sendable {
         body.write(separatedByCommas: ephemeral.map(\.envelope))
         body.writeString("]}")
         self.body = body
+    }
+}
+
+/// Bytes that are made for the first of several equal answers.
+package final class SharedAnswer: Sendable {
+    private let made = Mutex<(origin: String?, bytes: ByteBuffer)?>(nil)
+
+    /// - parameter origin: what answers to browsers differ by.
+    package func bytes(for origin: String?, make: () -> ByteBuffer) -> ByteBuffer {
+        self.made.withLock { made in
+            if let made, made.origin == origin { return made.bytes }
+            let bytes = make()
+            made = (origin, bytes)
+            return bytes
+        }
     }
 }
 
