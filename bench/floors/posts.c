@@ -2,8 +2,9 @@
 //
 //   posts SCHEMA.sql DIRECTORY [POSTS] [GROUP]
 //
-// One thread writes message, event and search index as comblang does, GROUP posts (default 22) in a transaction, to 64
-// rooms in turn, WAL and synchronous=FULL. No HTTP, no JSON, no permissions, no idempotency. Prints CPU and time a post.
+// One thread writes message, event and search index as comblang does, GROUP posts (default 22) in a transaction, to
+// 64 rooms in turn, WAL and synchronous=FULL. No HTTP, no JSON, no permissions, no idempotency. Prints CPU and time a
+// post.
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>

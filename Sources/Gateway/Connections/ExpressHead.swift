@@ -14,8 +14,8 @@ struct ExpressHead {
     private(set) var accept: String?
     private(set) var lastEventID: String?
 
-    /// `nil` for what only the router takes: HTTP/1.0, bodies in chunks, upgrades, expectations, a connection that is to
-    /// be closed, a field that counts and comes twice.
+    /// `nil` for what only the router takes: HTTP/1.0, bodies in chunks, upgrades, expectations, a connection that is
+    /// to be closed, a field that counts and comes twice.
     init?(_ head: HTTPRequestHead) {
         guard head.version == .http1_1, head.uri.utf8.first == UInt8(ascii: "/") else { return nil }
         self.method = head.method
