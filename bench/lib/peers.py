@@ -142,7 +142,9 @@ class CLoop(Peer):
     def plan(self, scenario) -> list[str]:
         publish = request("POST", "/{room}", body=f'{{"content":"{payload(scenario.size)}"}}')
         return [f"room {number}" for number in range(scenario.rooms)] + [
-            f"address 127.0.0.1 {self.port}", f"subscribe {request('GET', '/{room}', *SSE)}", f"publish {publish}"]
+            f"address 127.0.0.1 {self.port}", f"subscribe {request('GET', '/{room}', *SSE)}", f"publish {publish}",
+            f"first-poll {request('GET', '/{room}?poll')}", f"poll {request('GET', '/{room}?poll')}",
+            "cursor-header Etag"]
 
 
 class CoalescingCLoop(CLoop):

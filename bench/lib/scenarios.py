@@ -113,7 +113,7 @@ SCENARIOS = {scenario.name: scenario for scenario in (
         "rooms-100x10", "SSE at full rate, 100 rooms of 10 subscribers", "fanout", (COMBLANG, NCHAN, CLOOPS[0]), (faster(1.5),),
         subscribers=1000, rooms=100, messages=40_000, warm_up=500, figures=STREAM_FIGURES),
     Scenario(
-        "poll-paced", "Long-poll, 500 clients, 20 messages/s", "poll", (COMBLANG, NCHAN),
+        "poll-paced", "Long-poll, 500 clients, 20 messages/s", "poll", (COMBLANG, NCHAN, CLOOPS[0]),
         (cheaper(1.5), quicker(1.5, "p99")), subscribers=500, rate=20, messages=200, warm_up=5, figures=STREAM_FIGURES),
     Scenario(
         "poll-full", "Long-poll at full rate, 500 clients", "poll", (COMBLANG, NCHAN), (faster(4),), subscribers=500,

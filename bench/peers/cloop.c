@@ -5,6 +5,7 @@
 // One epoll loop. Each POST becomes one SSE event in one HTTP chunk. By default every event is one write to every
 // stream; with `coalesce` all events of one round of the loop go out together.
 //   GET /ROOM  a stream      POST /ROOM  publishes the body, which must come with the head in one segment
+//   GET /ROOM?poll  waits for the next event and is answered with it
 // ROOM is a number below 256.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -23,7 +24,7 @@
 enum { ROOMS = 256, STREAMS_MAX = 20000, REQUEST_MAX = 8192, ROUND_MAX = 1 << 20 };
 
 struct room {
-  int streams[STREAMS_MAX], count;
+  int streams[STREAMS_MAX], count, polls[STREAMS_MAX], poll_count;
   char round[ROUND_MAX];
   size_t bytes;
 };
@@ -42,6 +43,12 @@ static void publish(struct room *room, const char *body, size_t size) {
   if (room->bytes + size + 64 > ROUND_MAX) write_to_all(room);
   room->bytes += (size_t)sprintf(room->round + room->bytes, "%zx\r\ndata: %.*s\n\n\r\n", size + 8, (int)size, body);
   if (!is_coalescing) write_to_all(room);
+  char answer[REQUEST_MAX + 128];
+  int bytes = sprintf(
+      answer, "HTTP/1.1 200 OK\r\nEtag: 1\r\nContent-Length: %zu\r\n\r\n%.*s", size, (int)size, body);
+  for (int i = 0; i < room->poll_count; i++)
+    if (send(room->polls[i], answer, (size_t)bytes, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) continue;
+  room->poll_count = 0;
 }
 
 static void reply(int socket, const char *text) { (void)!send(socket, text, strlen(text), MSG_NOSIGNAL); }
@@ -50,6 +57,9 @@ static void forget(int socket) {
   for (struct room *room = rooms; room < rooms + ROOMS; room++)
     for (int i = 0; i < room->count; i++)
       if (room->streams[i] == socket) { room->streams[i] = room->streams[--room->count]; break; }
+  for (struct room *room = rooms; room < rooms + ROOMS; room++)
+    for (int i = 0; i < room->poll_count; i++)
+      if (room->polls[i] == socket) { room->polls[i] = room->polls[--room->poll_count]; break; }
   close(socket);
 }
 
@@ -61,7 +71,13 @@ static void serve(int socket) {
   char *body = strstr(request, "\r\n\r\n");
   if (!body) return forget(socket);
   struct room *room = &rooms[(unsigned)atoi(strchr(request, '/') ? strchr(request, '/') + 1 : "0") % ROOMS];
-  if (request[0] == 'G' && room->count < STREAMS_MAX) {
+  char *line_end = strstr(request, "\r\n");
+  *line_end = 0;
+  bool is_poll = strstr(request, "?poll") != NULL;
+  *line_end = '\r';
+  if (request[0] == 'G' && is_poll && room->poll_count < STREAMS_MAX) {
+    room->polls[room->poll_count++] = socket;
+  } else if (request[0] == 'G' && room->count < STREAMS_MAX) {
     reply(socket, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
     room->streams[room->count++] = socket;
   } else {
