@@ -60,6 +60,7 @@ let package = Package(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),
         .target(name: "CWALBuffer"),
+        .target(name: "CMemory"),
         .target(name: "Core", swiftSettings: settings),
         .target(
             name: "Hub",
@@ -91,7 +92,8 @@ let package = Package(
         .executableTarget(
             name: "comblang",
             dependencies: [
-                "Core", "Hub", "SQLiteStore", "Gateway", hummingbird, asyncHTTPClient, nioCore, nioPosix, nioHTTP1,
+                "CMemory", "Core", "Hub", "SQLiteStore", "Gateway", hummingbird, asyncHTTPClient, nioCore, nioPosix,
+                nioHTTP1,
                 logging, serviceLifecycle,
                 hummingbirdCore,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
