@@ -118,5 +118,4 @@ final class ExpressPoll: ExpressExchange {
 
     /// The hub drains.
     func shouldEnd() { self.lane.gateway.hub.drain() }
-    func connectionClosed() {}
 }

@@ -59,5 +59,4 @@ final class ExpressPost: ExpressExchange {
     }
 
     func shouldEnd() {}
-    func connectionClosed() {}
 }

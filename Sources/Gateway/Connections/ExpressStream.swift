@@ -67,5 +67,4 @@ final class ExpressStream: ExpressExchange {
     }
 
     func shouldEnd() { self.lane.gateway.hub.drain() }
-    func connectionClosed() {}
 }

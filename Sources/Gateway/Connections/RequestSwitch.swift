@@ -14,8 +14,6 @@ protocol ExpressExchange: AnyObject {
     func requestEnded()
     /// The server stops; what may go on for long is to end.
     func shouldEnd()
-    /// The connection is gone.
-    func connectionClosed()
 }
 
 /// Sits behind the HTTP/1.1 decoder of a connection and gives each request to the express lane or to the router, whose
@@ -87,11 +85,9 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         self.machine.closed()
         self.idleTimer?.cancel()
         self.idleTimer = nil
-        let exchange = self.exchange
         self.letGo()
         self.held.removeAll()
         self.forgetPoll()
-        exchange?.connectionClosed()
         if !self.hasRouter { self.router.succeed(nil) }
         context.fireChannelInactive()
     }
@@ -137,8 +133,6 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
             }
         }
     }
-
-    func channelReadComplete(context: ChannelHandlerContext) { context.fireChannelReadComplete() }
 
     /// Reading goes on while an answer is under way, as most clients wait for it; not when they do not.
     func read(context: ChannelHandlerContext) {
