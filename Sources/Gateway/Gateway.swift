@@ -54,6 +54,7 @@ package struct Gateway: Sendable {
 
         let admin = signedIn.group("").add(middleware: AdminMiddleware())
         AuditController(gateway: self).addRoutes(to: admin)
+        AdminCallController(gateway: self).addRoutes(to: admin)
         AdministrationController(gateway: self).addRoutes(to: admin)
 
         router.answerOtherMethods()

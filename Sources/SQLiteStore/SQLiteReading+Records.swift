@@ -100,6 +100,18 @@ extension SQLiteReading {
         try self.db.first("SELECT until FROM callsSeen WHERE user = ?1", [user.text]) { $0.time() }
     }
 
+    func description(_ signal: SignalID, of call: CallID) throws -> TimelineEntry? {
+        try self.db.first(
+            """
+            SELECT \(TimelineEntry.table.selection) FROM timelineEntry \
+            WHERE call = ?1 AND kind IN ('offer', 'answer') AND json_extract(data, '$.signal') = ?2 LIMIT 1
+            """, [call.text, signal.text]
+        ) { row in
+            row.skip()
+            return TimelineEntry(&row)
+        }
+    }
+
     func timelineCount(of call: CallID) throws -> Int {
         Int(try self.db.integer("SELECT count(*) FROM timelineEntry WHERE call = ?1", [call.text]))
     }

@@ -262,6 +262,7 @@ struct ContractScenario {
         let (siti, budi) = (self.siti.token, self.budi.token)
         for id in [
             "listUsers", "getUser", "listRooms", "getRoom", "listMembers", "listMessages", "getMessage", "createRoom",
+            "listOwnCalls", "markCallsSeen",
             "updateRoom", "postMessage", "editMessage", "sendTyping", "markRead", "createStreamTicket", "listCalls",
             "getCall", "getIceServers", "pollRoomEvents", "pollCallEvents", "putMember",
         ] {

@@ -79,6 +79,13 @@ extension MemoryReading {
 
     func callsSeen(by user: UserID) throws -> Timestamp? { self.state.callsSeen[user] }
 
+    func description(_ signal: SignalID, of call: CallID) throws -> TimelineEntry? {
+        self.state.timelines[call]?.first { entry in
+            ["offer", "answer"].contains(entry.kind)
+                && (try? JSON.decode(JSONValue.self, from: entry.data))?["signal"] == .string(signal.text)
+        }
+    }
+
     func timelineCount(of call: CallID) throws -> Int { self.state.timelines[call]?.count ?? 0 }
 }
 

@@ -54,9 +54,8 @@ extension CallRows {
     /// Who joined others and has not exchanged an offer with anybody since: a joiner offers, so these keep a call from
     /// ringing and from being answered.
     private var unoffered: [(user: UserID, joinedAt: Timestamp)] {
-        let present = self.legs.filter { leg in
-            self.participants.contains { $0.state == .joined && $0.leg == leg.id }
-        }
+        let current = Set(self.participants.compactMap { $0.state == .joined ? $0.leg : nil })
+        let present = self.legs.filter { current.contains($0.id) }
         // The first of them found nobody to offer to.
         return present.dropFirst().filter { $0.offeredAt == nil }.map { ($0.user, $0.joinedAt) }
     }

@@ -251,7 +251,7 @@ extension CallStateMachine {
         guard after != before else { return [] }
         self.change(user) { $0 = after }
         var actions: [CallAction] = [.announceParticipant(user)]
-        if let connection, after.connectionAt != before.connectionAt {
+        if let connection, connection != before.connection {
             actions.append(.record(.connection(user, connection)))
         }
         // A report before the answer cannot be about this call's media.

@@ -63,7 +63,7 @@ extension StoreReader {
         guard let record = try self.callRecord(id), let rows = try self.callRows(id) else { throw Problem.notFound }
         let participants = try self.participantPayloads(of: id)
         var names: [UserID: String] = [:]
-        for user in try Set(participants.map(\.participant.user) + [record.call.endedBy].compactMap(\.self)) {
+        for user in Set(participants.map(\.participant.user) + [record.call.endedBy].compactMap(\.self)) {
             names[user] = try self.user(user).map { $0.username.map { "@\($0)" } ?? $0.displayName }
         }
         return CallDetailsPayload(

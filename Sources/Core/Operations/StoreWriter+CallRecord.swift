@@ -16,12 +16,7 @@ extension StoreWriter {
         // The server's own are no client's loss.
         guard signal.sender != nil else { return }
         try self.count(CallCounts(expired: 1), of: signal.call)
-        let timeline = try self.timeline(of: signal.call)
-        let named = timeline.last { entry in
-            (entry.kind == "offer" || entry.kind == "answer")
-                && (try? JSON.decode(JSONValue.self, from: entry.data))?["signal"] == .string(signal.signal.text)
-        }
-        guard let named, let sender = named.user else { return }
+        guard let named = try self.description(signal.signal, of: signal.call), let sender = named.user else { return }
         try self.record(.expired(signal.signal, kind: named.kind, from: sender), of: signal.call, at: now)
     }
 }

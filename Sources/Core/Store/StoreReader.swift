@@ -59,6 +59,8 @@ package protocol StoreReader {
     /// How many ``qualities(of:)`` there are.
     func qualityCount(of call: CallID) throws -> Int
     func timelineCount(of call: CallID) throws -> Int
+    /// The line of the timeline that tells of this offer or answer; `nil` if none does.
+    func description(_ signal: SignalID, of call: CallID) throws -> TimelineEntry?
     /// Calls whose stored ``CallRows/deadline`` has come; those due first come first.
     func callsDue(by time: Timestamp, limit: Int) throws -> [CallID]
     /// Joined participants whose ``Participant/leaseCheckAt`` has come; those due first come first.

@@ -90,7 +90,8 @@ package struct CallCounts: Hashable, Sendable {
 /// A call as admins find it among a million: one narrow row, made with the call and complete at its end. All but
 /// ``position``, ``counts`` and ``isRelayed`` follows from ``CallRows``.
 package struct CallRecord: Hashable, Sendable {
-    /// Its place among all calls: by the time of its creation, and as they came within a millisecond. Never given twice.
+    /// Its place among all calls: by the time of its creation, and as they came within a millisecond. Never given
+    /// twice.
     package var position: Int64
     package var call: Call
     /// All that its legs were ever seen to use.

@@ -32,7 +32,10 @@ extension Gateway {
         in store: any StoreWriter, _ acting: Acting, _ idempotency: IdempotencyKey?,
         _ operation: (any StoreWriter, Acting) throws -> Answer
     ) throws -> Answer {
-        if let kept = try idempotency?.keptAnswer(in: store, at: acting.now) { return kept }
+        if let idempotency, let kept = try idempotency.keptAnswer(in: store, at: acting.now) {
+            if let call = idempotency.call(of: kept) { try store.count(CallCounts(retried: 1), of: call) }
+            return kept
+        }
         var answer = try operation(store, acting)
         if let seq = store.lastAppendedSeq {
             answer.cursor = Cursor(epoch: self.hub.epoch, seq: seq)
@@ -99,6 +102,13 @@ struct IdempotencyKey: Sendable {
         answer.location = kept.headers["Location"]
         answer.cursor = kept.headers["Event-Cursor"].flatMap { Cursor($0) }
         return answer
+    }
+
+    /// The call that the request is about, or that it made; `nil` for none.
+    func call(of kept: Answer) -> CallID? {
+        let prefix = "/v1/calls/"
+        let path = [self.path, kept.location ?? ""].first { $0.hasPrefix(prefix) }
+        return path.flatMap { CallID($0.dropFirst(prefix.count).prefix { $0 != "/" }) }
     }
 
     func keep(_ answer: Answer, in store: any StoreWriter, at now: Timestamp) throws {
