@@ -81,6 +81,11 @@ package enum Limits {
     /// An encrypted offer or answer, as JSON: 64 KiB of SDP in base64 with room for a nonce and a tag. Other encrypted
     /// payloads are bounded as `custom` is.
     package static let encryptedDescriptionBytesMax = 96 * 1024
+    /// Connections of one call (a leg and a peer each) whose quality is kept, some 500 bytes each; above 409
+    /// `limit-reached`. A mesh of 64, the largest that can be configured, has 4 032.
+    package static let qualityRowsPerCallMax = 5000
+    /// A leg that is over may report so long: the last report is made when all is said.
+    package static let qualityAfterLeaving = Duration.seconds(60)
     /// Recent descriptions remembered for each ordered pair, to match late candidates with.
     package static let descriptionsPerPairMax = 8
 

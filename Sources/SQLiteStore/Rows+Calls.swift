@@ -151,6 +151,37 @@ extension TimelineEntry {
     }
 }
 
+extension CallQuality {
+    /// `metrics` as JSON: what is measured grows without a migration.
+    static let table = Table(
+        "callQuality", key: ["leg", "peer"],
+        [
+            "call", "user", "firstAt", "lastAt", "reportCount", "localCandidateType", "remoteCandidateType",
+            "candidateProtocol", "relayProtocol", "metrics",
+        ])
+
+    /// A peer that was not named is `NULL`, and no `NULL` conflicts with another.
+    static let upsert = Self.table.upsert.replacing("CONFLICT (leg, peer)", with: "CONFLICT (leg, ifnull(peer, ''))")
+
+    init(_ row: inout Columns) throws {
+        let (leg, peer): (LegID, UserID?) = (row.id(), row.optionalID())
+        self.init(
+            call: row.id(), user: row.id(), leg: leg, peer: peer, firstAt: row.time(), lastAt: row.time(),
+            reportCount: Int(row.integer()), localCandidateType: try row.optionalValue(),
+            remoteCandidateType: try row.optionalValue(), candidateProtocol: try row.optionalValue(),
+            relayProtocol: try row.optionalValue(), metrics: try JSON.decode(from: row.text()))
+    }
+
+    func values() throws -> [SQLValue] {
+        [
+            self.leg.text, self.peer?.text, self.call.text, self.user.text, self.firstAt.milliseconds,
+            self.lastAt.milliseconds, self.reportCount, self.localCandidateType?.rawValue,
+            self.remoteCandidateType?.rawValue, self.candidateProtocol?.rawValue, self.relayProtocol?.rawValue,
+            try JSON.text(self.metrics),
+        ]
+    }
+}
+
 extension PendingSignal {
     static let table = Table("pendingSignal", key: ["seq"], ["signal", "call", "room", "sender", "expiresAt"])
 

@@ -105,6 +105,10 @@ extension SQLiteWriter {
     func insert(_ entry: TimelineEntry, of call: CallID) throws {
         try self.db.run(TimelineEntry.table.insert, entry.values(call: call))
     }
+
+    func save(_ quality: CallQuality) throws {
+        try self.db.run(CallQuality.upsert, quality.values())
+    }
 }
 
 extension CandidateCount {

@@ -224,6 +224,7 @@ private struct ContractScenario {
         }
         try await self.expect("not-joined", "sendSignal", token: self.budi.token, at: own)
         try await self.expect("not-joined", "updateParticipant", token: self.budi.token)
+        try await self.expect("not-joined", "reportQuality", token: self.budi.token)
         try await self.expect("not-joined", "inviteToCall", token: self.budi.token, at: own)
         try await self.expect("illegal-move", "rejectCall", token: siti)
         let otherDevice: HTTPFields = [.comblangDevice: "tab-2"]
@@ -301,6 +302,7 @@ private struct ContractScenario {
             #expect(try await self.send("sendSignal", token: siti, body: body).status == 202, "\(body)")
         }
         #expect(try await self.send("updateParticipant", token: budi).status == 200)
+        #expect(try await self.send("reportQuality", token: budi).status == 204)
         #expect(try await self.send("inviteToCall", token: siti).status == 200)
         let signals = try await self.send("pollCallEvents", token: budi, query: "after=earliest")
         #expect(signals.status == 200)

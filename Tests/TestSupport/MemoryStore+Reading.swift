@@ -166,6 +166,14 @@ extension MemoryReading {
 
     func timeline(of call: CallID) throws -> [TimelineEntry] { self.state.timelines[call] ?? [] }
 
+    func qualities(of call: CallID) throws -> [CallQuality] { self.state.qualities.filter { $0.call == call } }
+
+    func quality(of leg: LegID, peer: UserID?) throws -> CallQuality? {
+        self.state.qualities.first { $0.leg == leg && $0.peer == peer }
+    }
+
+    func qualityCount(of call: CallID) throws -> Int { try self.qualities(of: call).count }
+
     // MARK: The log
 
     func events(

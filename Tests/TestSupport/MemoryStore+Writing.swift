@@ -215,6 +215,13 @@ final class MemoryWriter: MemoryReading, StoreWriter {
         self.state.timelines[call, default: []].append(entry)
     }
 
+    func save(_ quality: CallQuality) throws {
+        try self.require(
+            self.state.calls[quality.call]?.legs.contains { $0.id == quality.leg } ?? false, "callQuality.leg exists")
+        let known = self.state.qualities.firstIndex { $0.leg == quality.leg && $0.peer == quality.peer }
+        if let known { self.state.qualities[known] = quality } else { self.state.qualities.append(quality) }
+    }
+
     // MARK: Idempotency and housekeeping
 
     func insert(_ answer: IdempotentAnswer, user: UserID, method: String, path: String, key: String) throws {

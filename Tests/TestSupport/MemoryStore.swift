@@ -88,6 +88,8 @@ struct MemoryState: Sendable {
     var messages: [MessageID: Message] = [:]
     var calls: [CallID: CallRows] = [:]
     var timelines: [CallID: [TimelineEntry]] = [:]
+    /// In the order of their first reports.
+    var qualities: [CallQuality] = []
     /// As stored; a call without one has ended.
     var deadlines: [CallID: Timestamp] = [:]
     /// Ascending by seq.

@@ -51,6 +51,12 @@ package protocol StoreReader {
     /// Calls that have not ended in which the user is invited or joined; ascending by id.
     func liveCalls(of user: UserID, in room: RoomID?) throws -> [CallID]
     func timeline(of call: CallID) throws -> [TimelineEntry]
+    /// What the call's legs reported of their connections, in the order of their first reports.
+    func qualities(of call: CallID) throws -> [CallQuality]
+    /// What one leg reported of its connection to `peer`; `nil` for nothing yet.
+    func quality(of leg: LegID, peer: UserID?) throws -> CallQuality?
+    /// How many ``qualities(of:)`` there are.
+    func qualityCount(of call: CallID) throws -> Int
     /// Calls whose stored ``CallRows/deadline`` has come; those due first come first.
     func callsDue(by time: Timestamp, limit: Int) throws -> [CallID]
     /// Joined participants whose ``Participant/leaseCheckAt`` has come; those due first come first.

@@ -58,6 +58,8 @@ package protocol StoreWriter: StoreReader {
     /// are gone in `new` are deleted; participants and legs are never.
     func save(_ new: CallRows, replacing old: CallRows?) throws
     func insert(_ entry: TimelineEntry, of call: CallID) throws
+    /// Inserts, or replaces that of the same leg and peer.
+    func save(_ quality: CallQuality) throws
     /// Stores another deadline than the one that was saved with the rows.
     func setDeadline(of call: CallID, to time: Timestamp?) throws
     /// The device holds its place until then; nothing if the leg is not the participant's current one any more.

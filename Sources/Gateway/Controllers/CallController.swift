@@ -16,6 +16,7 @@ struct CallController: Sendable {
         signedIn.post("/v1/calls/:call/signals", use: self.signal)
         signedIn.post("/v1/calls/:call/reject", use: self.reject)
         signedIn.patch("/v1/calls/:call/participants/me", use: self.changeParticipant)
+        signedIn.post("/v1/calls/:call/quality", use: self.reportQuality)
         open.post("/v1/calls/:call/leave", use: self.leave)
         open.post("/v1/calls/:call/end", use: self.end)
     }
@@ -118,6 +119,16 @@ struct CallController: Sendable {
         return try await self.gateway.write(request, context) { store, acting in
             try Answer(
                 .ok, store.changeParticipant(id, media: body.media, connection: body.connection, as: acting))
+        }
+    }
+
+    @Sendable private func reportQuality(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let id = try context.identifier("call", as: CallID.self)
+        let body = try await request.readBody().decode(QualityRequest.self)
+        let peer = try body.peer.map { text throws(Problem) in try UserReference(text, field: "peer") }
+        return try await self.gateway.write(request, context) { store, acting in
+            try store.reportQuality(of: id, body.report, peer: peer, as: acting)
+            return .noContent
         }
     }
 

@@ -142,6 +142,8 @@ struct ContractRequest {
         ContractRequest(id: "endCall", body: "{}", badBody: #"{"reason":5}"#),
         ContractRequest(
             id: "updateParticipant", body: #"{"connection":"connected"}"#, badBody: #"{"connection":"maybe"}"#),
+        ContractRequest(
+            id: "reportQuality", body: #"{"rttMs":48.2,"localCandidateType":"relay"}"#, badBody: #"{"packetLoss":2}"#),
         ContractRequest(id: "getIceServers", query: "call={call}"),
         ContractRequest(id: "deleteUser"),
     ]
