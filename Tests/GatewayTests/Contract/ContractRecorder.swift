@@ -145,6 +145,8 @@ struct ContractRequest {
         ContractRequest(
             id: "reportQuality", body: #"{"rttMs":48.2,"localCandidateType":"relay"}"#, badBody: #"{"packetLoss":2}"#),
         ContractRequest(id: "getIceServers", query: "call={call}"),
+        ContractRequest(
+            id: "changeUserRights", body: #"{"suspended":false}"#, badBody: #"{"role":"emperor"}"#),
         ContractRequest(id: "deleteUser"),
     ]
 
