@@ -59,6 +59,7 @@ let package = Package(
                 "0001_initial.sql",
                 "0002_calls.sql",
                 "0003_ice_quality.sql",
+                "0004_records.sql",
                 "0005_admin.sql",
             ],
             publicHeadersPath: "include"),

@@ -48,6 +48,7 @@ package struct Gateway: Sendable {
         MemberController(gateway: self).addRoutes(to: signedIn)
         MessageController(gateway: self).addRoutes(to: signedIn)
         CallController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+        OwnCallController(gateway: self).addRoutes(to: signedIn)
         IceServersController(gateway: self).addRoutes(to: signedIn)
         EventController(gateway: self).addRoutes(open: open, signedIn: signedIn)
 

@@ -90,6 +90,8 @@ struct MemoryState: Sendable {
     var timelines: [CallID: [TimelineEntry]] = [:]
     /// In the order of their first reports.
     var qualities: [CallQuality] = []
+    var records: [CallID: CallRecord] = [:]
+    var callsSeen: [UserID: Timestamp] = [:]
     /// As stored; a call without one has ended.
     var deadlines: [CallID: Timestamp] = [:]
     /// Ascending by seq.
