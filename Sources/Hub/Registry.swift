@@ -1,4 +1,5 @@
 package import Core
+import NIOCore
 import Synchronization
 
 /// Who reads at the moment, over all loops: for the limits, for `delivery: live`, for presence and for replacing.
@@ -7,6 +8,8 @@ package final class Registry: Sendable {
     struct Entry: Sendable {
         let subscription: Subscription
         let loop: Int
+        let address: SocketAddress?
+        let openedAt: Timestamp
         /// A newer stream of the same ticket was opened, perhaps before this one began.
         var isReplaced = false
     }
@@ -74,8 +77,9 @@ package final class Registry: Sendable {
     /// - returns: the place, and the older stream of the same ticket that must end.
     /// - throws: ``Problem`` `too-many-streams`.
     func reserve(
-        _ subscription: Subscription, loop: Int
+        _ subscription: Subscription, from address: SocketAddress? = nil, loop: Int
     ) throws(Problem) -> (Reservation, replaced: (id: Int, loop: Int)?) {
+        let now = self.time.now
         let reserved: (id: Int, replaced: (id: Int, loop: Int)?)? = self.state.withLock { state in
             let older = subscription.ticket.flatMap { state.byTicket[$0] }
             let isPoll = subscription.transport == .poll
@@ -87,7 +91,7 @@ package final class Registry: Sendable {
             else { return nil }
             let id = state.nextID
             state.nextID += 1
-            state.entries[id] = Entry(subscription: subscription, loop: loop)
+            state.entries[id] = Entry(subscription: subscription, loop: loop, address: address, openedAt: now)
             state.byDevice[subscription.device, default: Readers()].insert(id, isPoll: isPoll)
             state.byUser[subscription.user, default: Readers()].insert(id, isPoll: isPoll)
             state.lastSeen[subscription.user] = nil
@@ -169,6 +173,20 @@ package final class Registry: Sendable {
             return Set(state.byUser.keys).union(state.lastSeen.keys)
         }
     }
+
+    /// Open streams and waiting polls, ascending by id; at most `limit`.
+    func entries(of user: UserID?, by transport: Transport?, after: Int, limit: Int) -> [(id: Int, entry: Entry)] {
+        let found = self.state.withLock { state in
+            state.entries.filter { id, entry in
+                id > after && user.map { entry.subscription.user == $0 } ?? true
+                    && transport.map { entry.subscription.transport == $0 } ?? true
+            }
+        }
+        return found.sorted { $0.key < $1.key }.prefix(limit).map { (id: $0.key, entry: $0.value) }
+    }
+
+    /// The loop of an open stream or a waiting poll; `nil` if there is none of this id any more.
+    func loop(of id: Int) -> Int? { self.state.withLock { $0.entries[id]?.loop } }
 
     /// Open streams and waiting polls in all.
     package var readerCount: Int { self.state.withLock { $0.entries.count } }

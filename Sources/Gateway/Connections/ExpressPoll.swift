@@ -95,7 +95,7 @@ final class ExpressPoll: ExpressExchange {
             let claims = self.connection.credentials.claims(in: self.poll.token, authenticator.tokens),
             let identity = authenticator.knownIdentity(claims, deviceLabel: self.poll.device),
             let reservation = try? self.lane.gateway.hub.reserve(
-                self.poll.reader.subscription, on: context.eventLoop),
+                self.poll.reader.subscription, from: context.channel.remoteAddress, on: context.eventLoop),
             self.poll.reader.poll(
                 after: self.cursor, limit: self.poll.limit, timeout: self.poll.wait, reservation,
                 answer: { self.answered($0) })

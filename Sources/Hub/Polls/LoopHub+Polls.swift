@@ -117,7 +117,7 @@ package final class PollReader {
         answer: @escaping (PollResult) -> Void
     ) -> Bool {
         guard cursor.epoch == self.hub.epoch else { return false }
-        let waiter = PollWaiter(limit: limit, isRepeated: true) { result in
+        let waiter = PollWaiter(id: reservation.id, limit: limit, isRepeated: true) { result in
             withExtendedLifetime(reservation) { answer(result) }
         }
         guard self.hub.poll(self.subscriber, after: cursor.seq, waiter) else { return false }

@@ -38,6 +38,10 @@ struct ServeFlags: ParsableArguments {
     var recentEvents: String?
     @Option(help: "Memory for these events, in MiB, on each event loop. (default: 32)")
     var recentMegabytes: String?
+    @Option(help: "Whether admins may search everybody's messages: on or off. (default: off)")
+    var adminMessageSearch: String?
+    @Option(help: "Backups that stay; older ones are deleted. (default: 7)")
+    var backupsKept: String?
     @Option(help: "When stopping, streams end spread over so long. (default: 3)")
     var drainSeconds: String?
 
@@ -51,6 +55,7 @@ struct ServeFlags: ParsableArguments {
             "heartbeatSeconds": self.heartbeatSeconds, "streamStallSeconds": self.streamStallSeconds,
             "streamsPerDevice": self.streamsPerDevice, "streamsPerUser": self.streamsPerUser,
             "recentEvents": self.recentEvents, "recentMegabytes": self.recentMegabytes,
+            "adminMessageSearch": self.adminMessageSearch, "backupsKept": self.backupsKept,
             "drainSeconds": self.drainSeconds,
         ]
         return all.compactMapValues { $0 }
