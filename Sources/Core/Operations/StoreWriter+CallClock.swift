@@ -12,6 +12,25 @@ extension StoreWriter {
         if outcome.rows == rows { try self.setDeadline(of: id, to: rows.deadline) }
     }
 
+    /// Ends all calls that were going on when a backup was taken: whoever was in them has gone on elsewhere, or hung up
+    /// long ago.
+    ///
+    /// - parameter time: when the backup was taken, which is as long as they are known to have lasted.
+    /// - throws: the store's error.
+    package func endCallsOfBackup(at time: Timestamp, ids: IDSource) throws {
+        var page: [CallID]
+        repeat {
+            page = try self.callsDue(by: Timestamp(milliseconds: .max), limit: Limits.pageItemsMax)
+            for id in page {
+                guard let rows = try self.callRows(id) else { continue }
+                let end = max(time, rows.call.answeredAt ?? rows.call.createdAt)
+                _ = try self.decide(CallInput(old: rows, actor: nil, now: end, ids: ids)) { machine throws(Problem) in
+                    machine.restored(at: end)
+                }
+            }
+        } while page.count == Limits.pageItemsMax
+    }
+
     /// A participant's device did not hold its place.
     ///
     /// - throws: the store's error.
