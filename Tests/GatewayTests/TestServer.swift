@@ -56,7 +56,9 @@ struct TestServer: Sendable {
             try await body(
                 TestServer(
                     store: store, clock: clock, gateway: gateway, tokens: tokens, client: client, recorder: recorder,
-                    calls: CallClock(hub: hub, ids: ids, startedAt: clock.now)))
+                    calls: CallClock(
+                        hub: hub, ids: ids, startedAt: clock.now,
+                        credentialsLifetime: settings.turn?.credentialsLifetime)))
         }
         await store.close()
         withExtendedLifetime(directory) {}

@@ -31,6 +31,10 @@ struct Configuration: Sendable {
     /// the process is gone within 15 s.
     let drain: Duration
     let gateway: GatewaySettings
+    /// The file of the TURN secret, if it is in one; for `doctor`, which looks at who may read it.
+    let turnSecretFile: String?
+    /// Whether the secret stands in the file of `--config`; likewise.
+    let isTurnSecretInFile: Bool
     let hub: HubSettings
 
     /// What is in force, for the log, by the names of the file's members. No secret is among them.
@@ -48,7 +52,9 @@ struct Configuration: Sendable {
         retention.eventsMax = settings.integer("retentionEvents", in: 100...1_000_000_000, default: retention.eventsMax)
         self.retention = retention
         self.drain = .seconds(settings.integer("drainSeconds", in: 0...10, default: 3))
-        self.gateway = Self.gatewaySettings(&settings)
+        self.turnSecretFile = settings.optionalText("turnSecretFile")
+        self.gateway = Self.gatewaySettings(&settings, turnSecretFile: self.turnSecretFile)
+        self.isTurnSecretInFile = settings.isInFile("turnSecret")
         self.hub = Self.hubSettings(&settings, drain: self.drain)
         settings.rejectUnknownMembers()
         guard settings.faults.isEmpty else {
@@ -57,7 +63,9 @@ struct Configuration: Sendable {
         self.logMetadata = Dictionary(uniqueKeysWithValues: settings.inForce.map { ($0.name, .string($0.value)) })
     }
 
-    private static func gatewaySettings(_ settings: inout SettingsReader) -> GatewaySettings {
+    private static func gatewaySettings(
+        _ settings: inout SettingsReader, turnSecretFile: String?
+    ) -> GatewaySettings {
         var gateway = GatewaySettings()
         let origins = settings.list("corsOrigins", default: ["*"]) { origin in
             origin == "*" || (origin.contains("://") && !origin.hasSuffix("/"))
@@ -66,9 +74,8 @@ struct Configuration: Sendable {
         gateway.allowedOrigins = origins.contains("*") ? nil : origins
         let visible = settings.choice("usersVisible", default: UsersVisible.sharedRoom)
         gateway.allUsersVisible = visible == .all
-        gateway.iceServerURLs = settings.list("iceServers", default: GatewaySettings.seedIceServerURLs) { url in
-            url.hasPrefix("stun:") || url.hasPrefix("stuns:") ? nil : "must hold URLs like stun:stun.example.org:3478"
-        }
+        gateway.stunURLs = Self.stunURLs(&settings)
+        gateway.turn = Self.turnServers(&settings, secretFile: turnSecretFile)
         gateway.joinedParticipantsMax = settings.integer(
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
         return gateway
