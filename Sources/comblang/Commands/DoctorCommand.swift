@@ -20,12 +20,18 @@ struct DoctorCommand: AsyncParsableCommand {
     @Option(help: "How long to wait for one answer of a server, 1 to 60.")
     var timeoutSeconds = 5
 
+    @Option(help: "A PEM file of certificate authorities to trust beside the system's, for turns: and stuns:.")
+    var caFile: String?
+
     @Flag(help: "Print one JSON object, for scripts.")
     var json = false
 
     func validate() throws {
         guard (1...60).contains(self.timeoutSeconds) else {
             throw ValidationError("--timeout-seconds must be 1 to 60")
+        }
+        if let caFile, !FileManager.default.isReadableFile(atPath: caFile) {
+            throw ValidationError("--ca-file: cannot read \(caFile)")
         }
     }
 
@@ -68,10 +74,10 @@ struct DoctorCommand: AsyncParsableCommand {
         let turn = configuration.gateway.turn
         let checks =
             configuration.gateway.stunURLs.compactMap(ServerURI.init).map {
-                ServerCheck(uri: $0, turn: nil, timeout: timeout, time: time)
+                ServerCheck(uri: $0, turn: nil, timeout: timeout, authorities: self.caFile, time: time)
             }
             + (turn?.urls ?? []).compactMap(ServerURI.init).map {
-                ServerCheck(uri: $0, turn: turn, timeout: timeout, time: time)
+                ServerCheck(uri: $0, turn: turn, timeout: timeout, authorities: self.caFile, time: time)
             }
         return await withTaskGroup(of: (Int, [Finding]).self) { group in
             for (index, check) in checks.enumerated() {

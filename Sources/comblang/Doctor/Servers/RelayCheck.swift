@@ -180,15 +180,13 @@ struct RelayCheck {
 extension STUNAddress {
     /// From its text; `nil` for what is no address.
     init?(ipAddress: String) {
-        guard let address = try? SocketAddress(ipAddress: ipAddress, port: 0) else { return nil }
-        switch address {
-        case .v4(let address):
-            let host = withUnsafeBytes(of: address.address.sin_addr) { Array($0) }
+        var host = [UInt8](repeating: 0, count: 16)
+        if inet_pton(AF_INET, ipAddress, &host) == 1 {
+            self.init(host: Array(host.prefix(4)), port: 0)
+        } else if inet_pton(AF_INET6, ipAddress, &host) == 1 {
             self.init(host: host, port: 0)
-        case .v6(let address):
-            let host = withUnsafeBytes(of: address.address.sin6_addr) { Array($0) }
-            self.init(host: host, port: 0)
-        case .unixDomainSocket: return nil
+        } else {
+            return nil
         }
     }
 }

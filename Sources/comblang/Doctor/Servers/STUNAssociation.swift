@@ -10,7 +10,9 @@ struct STUNAssociation: Sendable {
         case udp
         case tcp
         /// TLS over TCP, with a certificate for this name or address.
-        case tls(serverName: String)
+        ///
+        /// - parameter authorities: a PEM file of those that are trusted beside the system's; `nil` for none.
+        case tls(serverName: String, authorities: String?)
     }
 
     private let channel: any Channel
@@ -26,25 +28,29 @@ struct STUNAssociation: Sendable {
         let timeout = TimeAmount(timeout)
         let ready = loop.makePromise(of: Void.self)
         do {
-            let made: (any Channel, NIOLoopBound<STUNHandler>)
+            // Made here: by the time that connecting returns, a failed handshake may have taken it off its channel.
+            let handler = try await loop.submit {
+                NIOLoopBound(STUNHandler(repeatsRequests: carrier == .udp, ready: ready), eventLoop: loop)
+            }.get()
+            let channel: any Channel
             switch carrier {
-            case .udp: made = try await Self.datagrams(on: loop, to: address, ready: ready)
-            case .tcp, .tls:
-                made = try await Self.stream(carrier, on: loop, to: address, timeout: timeout, ready: ready)
-            }
-            if case .tls = carrier {
-                let deadline = loop.scheduleTask(in: timeout) { ready.fail(STUNFault.noAnswer) }
-                defer { deadline.cancel() }
-                do {
-                    try await ready.futureResult.get()
-                } catch {
-                    made.0.close(promise: nil)
-                    throw error
+            case .udp: channel = try await Self.datagrams(on: loop, to: address, handler)
+            case .tcp:
+                channel = try await Self.stream(on: loop, to: address, timeout: timeout) {
+                    try $0.addHandler(handler.value)
                 }
-            } else {
-                ready.succeed()
+            case .tls(let serverName, let authorities):
+                let tls = try Self.tls(authorities)
+                // An address is verified as such; it is no name to indicate.
+                let name = (try? SocketAddress(ipAddress: serverName, port: 0)) == nil ? serverName : nil
+                channel = try await Self.stream(on: loop, to: address, timeout: timeout) {
+                    try $0.addHandler(handler.value)
+                    try $0.addHandler(NIOSSLClientHandler(context: tls, serverHostname: name), position: .first)
+                }
+                try await Self.handshake(on: channel, ready, timeout: timeout)
             }
-            return STUNAssociation(channel: made.0, handler: made.1, timeout: timeout)
+            ready.succeed()
+            return STUNAssociation(channel: channel, handler: handler, timeout: timeout)
         } catch {
             ready.fail(error)
             throw STUNFault(error)
@@ -52,50 +58,49 @@ struct STUNAssociation: Sendable {
     }
 
     private static func datagrams(
-        on loop: any EventLoop, to address: SocketAddress, ready: EventLoopPromise<Void>
-    ) async throws -> (any Channel, NIOLoopBound<STUNHandler>) {
-        let channel = try await DatagramBootstrap(group: loop)
+        on loop: any EventLoop, to address: SocketAddress, _ handler: NIOLoopBound<STUNHandler>
+    ) async throws -> any Channel {
+        try await DatagramBootstrap(group: loop)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandlers(
-                        DatagramHandler(address), STUNHandler(repeatsRequests: true, ready: ready))
+                    try channel.pipeline.syncOperations.addHandlers(DatagramHandler(address), handler.value)
                 }
             }
             .connect(to: address).get()
-        return (channel, try await Self.handler(of: channel))
     }
 
     private static func stream(
-        _ carrier: Carrier, on loop: any EventLoop, to address: SocketAddress, timeout: TimeAmount,
-        ready: EventLoopPromise<Void>
-    ) async throws -> (any Channel, NIOLoopBound<STUNHandler>) {
-        var tls: NIOSSLContext?
-        var serverName: String?
-        if case .tls(let name) = carrier {
-            tls = try NIOSSLContext(configuration: .makeClientConfiguration())
-            // An address is verified as such; it is no name to indicate.
-            serverName = (try? SocketAddress(ipAddress: name, port: 0)) == nil ? name : nil
-        }
-        let channel = try await ClientBootstrap(group: loop).connectTimeout(timeout)
-            .channelInitializer { [tls, serverName] channel in
+        on loop: any EventLoop, to address: SocketAddress, timeout: TimeAmount,
+        _ initialize: @escaping @Sendable (ChannelPipeline.SynchronousOperations) throws -> Void
+    ) async throws -> any Channel {
+        try await ClientBootstrap(group: loop).connectTimeout(timeout)
+            .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
-                    if let tls {
-                        try pipeline.addHandler(NIOSSLClientHandler(context: tls, serverHostname: serverName))
-                    }
                     try pipeline.addHandler(ByteToMessageHandler(STUNFrameDecoder()))
-                    try pipeline.addHandler(STUNHandler(repeatsRequests: false, ready: ready))
+                    try initialize(pipeline)
                 }
             }
             .connect(to: address).get()
-        return (channel, try await Self.handler(of: channel))
     }
 
-    private static func handler(of channel: any Channel) async throws -> NIOLoopBound<STUNHandler> {
-        try await channel.eventLoop.submit {
-            NIOLoopBound(
-                try channel.pipeline.syncOperations.handler(type: STUNHandler.self), eventLoop: channel.eventLoop)
-        }.get()
+    private static func tls(_ authorities: String?) throws -> NIOSSLContext {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.additionalTrustRoots = authorities.map { [.file($0)] } ?? []
+        return try NIOSSLContext(configuration: configuration)
+    }
+
+    private static func handshake(
+        on channel: any Channel, _ ready: EventLoopPromise<Void>, timeout: TimeAmount
+    ) async throws {
+        let deadline = channel.eventLoop.scheduleTask(in: timeout) { ready.fail(STUNFault.noAnswer) }
+        defer { deadline.cancel() }
+        do {
+            try await ready.futureResult.get()
+        } catch {
+            channel.close(promise: nil)
+            throw error
+        }
     }
 
     // MARK: Asking

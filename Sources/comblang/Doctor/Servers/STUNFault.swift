@@ -23,9 +23,21 @@ enum STUNFault: Error, Hashable, Sendable {
         case let error as IOError: self.init(code: error.errnoCode)
         case ChannelError.connectTimeout: self = .noAnswer
         case is ChannelError: self = .closed
-        case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: self = .tls("\(error)")
+        case is NIOSSLError, is BoringSSLError, is NIOSSLExtraError: self = .tls(Self.tlsWords("\(error)"))
         default: self = .other("\(error)")
         }
+    }
+
+    /// The library's words are those of OpenSSL; the usual cases in better ones.
+    private static func tlsWords(_ text: String) -> String {
+        let known = [
+            ("CERTIFICATE_VERIFY_FAILED", "its certificate is expired, or of an authority that is not trusted here"),
+            ("failedToValidateHostname", "its certificate is for another name"),
+            ("WRONG_VERSION_NUMBER", "this port does not speak it"),
+            ("eofDuringHandshake", "it hung up during the handshake"),
+            ("uncleanShutdown", "it hung up during the handshake"),
+        ]
+        return known.first { text.contains($0.0) }?.1 ?? String(text.prefix(200))
     }
 
     private init(code: CInt) {

@@ -10,6 +10,8 @@ struct ServerCheck {
     let turn: TURNServers?
     /// How long one answer may take.
     let timeout: Duration
+    /// A PEM file of certificate authorities that are trusted beside the system's; `nil` for none.
+    let authorities: String?
     let time: any TimeSource
 
     private var area: Finding.Area { self.turn == nil ? .stun : .turn }
@@ -19,7 +21,7 @@ struct ServerCheck {
         switch (self.uri.isSecure, self.uri.transport) {
         case (false, .udp): carrier = .udp
         case (false, .tcp): carrier = .tcp
-        case (true, .tcp): carrier = .tls(serverName: self.uri.host)
+        case (true, .tcp): carrier = .tls(serverName: self.uri.host, authorities: self.authorities)
         case (true, .udp):
             return [
                 Finding(
