@@ -8,6 +8,8 @@ struct DataDirectoryCheck {
     private static let freeBytesMin: Int64 = 64 * 1024 * 1024
     private static let freeBytesEnough: Int64 = 1024 * 1024 * 1024
     private static let tokenSecretBytesMin = 32
+    /// Checking a larger database takes so long that one would wonder.
+    private static let quickBytesMax: Int64 = 256 * 1024 * 1024
 
     let path: String
 
@@ -71,6 +73,9 @@ struct DataDirectoryCheck {
 
     private func database() -> [Finding] {
         let inspection: DatabaseInspection?
+        if let size = Self.size(of: "\(self.path)/comblang.sqlite"), size > Self.quickBytesMax {
+            Terminal.note("checking a database of \(Self.megabytes(size)), which takes a while")
+        }
         do {
             inspection = try SQLiteStore.inspect(directory: self.path)
         } catch  where error.code == .alreadyServed {

@@ -66,8 +66,10 @@ struct ServerCheck {
         } catch {
             let fault = STUNFault(error)
             let words = await self.words(for: fault, address, carrier)
+            // Those of the default are other people's, and far away.
+            let another = self.turn == nil ? "; or name another one in stunUrl, or none" : ""
             return Answer(
-                finding: Finding(self.area, subject, .failed, words.text, advice: words.advice),
+                finding: Finding(self.area, subject, .failed, words.text, advice: words.advice.map { $0 + another }),
                 isUnreachable: fault == .unreachable)
         }
     }
