@@ -43,7 +43,8 @@ extension App {
             store: store, hub: hub, authenticator: authenticator, signIn: signIn, backups: backups,
             time: time, ids: ids, settings: configuration.gateway, readiness: readiness, logger: logger)
         let sweeps = Self.sweeps(
-            store, hub: hub, retention: configuration.retention, ids: ids, time: time, logger: logger)
+            store, hub: hub, retention: configuration.retention,
+            credentialsLifetime: configuration.gateway.turn?.credentialsLifetime, ids: ids, time: time, logger: logger)
         let application = Application(
             router: gateway.buildRouter(),
             server: gateway.serverBuilder(idleTimeout: Self.idleTimeout),

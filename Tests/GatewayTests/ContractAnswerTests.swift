@@ -235,6 +235,7 @@ struct ContractScenario {
         try await self.expect("not-joined", "sendSignal", token: self.budi.token, at: own)
         try await self.expect("not-joined", "updateParticipant", token: self.budi.token)
         try await self.expect("not-joined", "reportQuality", token: self.budi.token)
+        try await self.expect("not-joined", "getIceServers", token: self.budi.token)
         try await self.expect("not-joined", "inviteToCall", token: self.budi.token, at: own)
         try await self.expect("illegal-move", "rejectCall", token: siti)
         let otherDevice: HTTPFields = [.comblangDevice: "tab-2"]

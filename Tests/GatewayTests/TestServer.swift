@@ -60,7 +60,9 @@ struct TestServer: Sendable {
                 TestServer(
                     directory: directory.path, store: store, clock: clock, gateway: gateway, tokens: tokens,
                     client: client, recorder: recorder,
-                    calls: CallClock(hub: hub, ids: ids, startedAt: clock.now)))
+                    calls: CallClock(
+                        hub: hub, ids: ids, startedAt: clock.now,
+                        credentialsLifetime: settings.turn?.credentialsLifetime)))
         }
         await store.close()
         withExtendedLifetime(directory) {}

@@ -87,6 +87,23 @@ extension StoreWriter {
         for (call, count) in counts { try self.count(CallCounts(delivered: count), of: call) }
     }
 
+    /// Tells devices to get other ICE servers, as half of the time is over for which their TURN credentials hold.
+    ///
+    /// - parameter lifetime: of the credentials that they get now; `nil`: there are no TURN servers any more, so nobody
+    ///   is told, now or later.
+    /// - throws: the store's error.
+    package func refreshICEServers(_ due: [DueICERefresh], lifetime: Duration?, now: Timestamp) throws {
+        for refresh in due {
+            let next = lifetime.map { ICERefresh.time(after: now, lifetime: $0) }
+            try self.setICERefresh(of: refresh, to: next)
+            guard next != nil else { continue }
+            try self.append(
+                EventDraft(
+                    .iceServersRefresh, to: [.device(refresh.device)], room: refresh.room, call: refresh.call, at: now,
+                    data: "{}"))
+        }
+    }
+
     /// `signal.expired` to the device that sent it.
     func logExpiry(of signal: SignalID, call: CallID, room: RoomID, to device: DeviceID, now: Timestamp) throws {
         // Identifiers need no escaping.

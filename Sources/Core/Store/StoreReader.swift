@@ -65,6 +65,8 @@ package protocol StoreReader {
     func callsDue(by time: Timestamp, limit: Int) throws -> [CallID]
     /// Joined participants whose ``Participant/leaseCheckAt`` has come; those due first come first.
     func leasesDue(by time: Timestamp, limit: Int) throws -> [DueLease]
+    /// Joined participants whose ``Participant/iceRefreshAt`` has come; those due first come first.
+    func iceRefreshesDue(by time: Timestamp, limit: Int) throws -> [DueICERefresh]
     /// Signals not known to be delivered whose time is over; those due first come first.
     func signalsDue(by time: Timestamp, limit: Int) throws -> [PendingSignal]
     /// By the seq of its event.

@@ -36,6 +36,10 @@ struct Configuration: Sendable {
     /// Backups that are done and stay, 1…100, default 7; older ones are deleted when one is done.
     let backupsKept: Int
     let gateway: GatewaySettings
+    /// The file of the TURN secret, if it is in one; for `doctor`, which looks at who may read it.
+    let turnSecretFile: String?
+    /// Whether the secret stands in the file of `--config`; likewise.
+    let isTurnSecretInFile: Bool
     let hub: HubSettings
 
     /// What is in force, for the log, by the names of the file's members. No secret is among them.
@@ -54,7 +58,9 @@ struct Configuration: Sendable {
         self.retention = retention
         self.drain = .seconds(settings.integer("drainSeconds", in: 0...10, default: 3))
         self.backupsKept = settings.integer("backupsKept", in: 1...Limits.backupsKeptMax, default: 7)
-        self.gateway = Self.gatewaySettings(&settings)
+        self.turnSecretFile = settings.optionalText("turnSecretFile")
+        self.gateway = Self.gatewaySettings(&settings, turnSecretFile: self.turnSecretFile)
+        self.isTurnSecretInFile = settings.isInFile("turnSecret")
         self.hub = Self.hubSettings(&settings, drain: self.drain)
         settings.rejectUnknownMembers()
         guard settings.faults.isEmpty else {
@@ -63,7 +69,9 @@ struct Configuration: Sendable {
         self.logMetadata = Dictionary(uniqueKeysWithValues: settings.inForce.map { ($0.name, .string($0.value)) })
     }
 
-    private static func gatewaySettings(_ settings: inout SettingsReader) -> GatewaySettings {
+    private static func gatewaySettings(
+        _ settings: inout SettingsReader, turnSecretFile: String?
+    ) -> GatewaySettings {
         var gateway = GatewaySettings()
         let origins = settings.list("corsOrigins", default: ["*"]) { origin in
             origin == "*" || (origin.contains("://") && !origin.hasSuffix("/"))
@@ -72,9 +80,8 @@ struct Configuration: Sendable {
         gateway.allowedOrigins = origins.contains("*") ? nil : origins
         let visible = settings.choice("usersVisible", default: UsersVisible.sharedRoom)
         gateway.allUsersVisible = visible == .all
-        gateway.iceServerURLs = settings.list("iceServers", default: GatewaySettings.seedIceServerURLs) { url in
-            url.hasPrefix("stun:") || url.hasPrefix("stuns:") ? nil : "must hold URLs like stun:stun.example.org:3478"
-        }
+        gateway.stunURLs = Self.stunURLs(&settings)
+        gateway.turn = Self.turnServers(&settings, secretFile: turnSecretFile)
         gateway.joinedParticipantsMax = settings.integer(
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
         gateway.adminsSearchMessages = settings.choice("adminMessageSearch", default: Switch.off) == .on
