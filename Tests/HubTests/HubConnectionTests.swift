@@ -104,12 +104,11 @@ struct HubConnectionTests {
         // One by the router, one of a connection that polls again and again.
         let place = try world.hub.reserve(admission.subscription, on: world.loop)
         let future = world.hub.wait(admission, place, limit: 9, timeout: .seconds(25), on: world.loop)
-        let again = try world.hub.reserve(admission.subscription, on: world.loop)
         let promise = world.loop.makePromise(of: PollResult.self)
         let reader = try await world.onLoop {
             let reader = try #require(world.hub.rest(admission, on: world.loop))
             let isTaken = reader.poll(
-                after: Cursor(epoch: "test", seq: 2), limit: 9, timeout: .seconds(25), again
+                after: Cursor(epoch: "test", seq: 2), limit: 9, timeout: .seconds(25)
             ) { promise.succeed($0) }
             #expect(isTaken)
             return NIOLoopBound(reader, eventLoop: world.loop)
@@ -126,6 +125,6 @@ struct HubConnectionTests {
             }
             #expect(cursor.seq == 2)
         }
-        withExtendedLifetime((place, again, reader)) {}
+        withExtendedLifetime((place, reader)) {}
     }
 }
