@@ -58,7 +58,14 @@ let package = Package(
     targets: [
         .target(
             name: "CMigrations", path: "migrations",
-            exclude: ["0001_initial.sql", "0002_calls.sql", "0003_ice_quality.sql"], publicHeadersPath: "include"),
+            exclude: [
+                "0001_initial.sql",
+                "0002_calls.sql",
+                "0003_ice_quality.sql",
+                "0004_records.sql",
+                "0005_admin.sql",
+            ],
+            publicHeadersPath: "include"),
         .target(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),

@@ -48,8 +48,14 @@ package struct Gateway: Sendable {
         MemberController(gateway: self).addRoutes(to: signedIn)
         MessageController(gateway: self).addRoutes(to: signedIn)
         CallController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+        OwnCallController(gateway: self).addRoutes(to: signedIn)
         IceServersController(gateway: self).addRoutes(to: signedIn)
         EventController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+
+        let admin = signedIn.group("").add(middleware: AdminMiddleware())
+        AuditController(gateway: self).addRoutes(to: admin)
+        AdminCallController(gateway: self).addRoutes(to: admin)
+        AdministrationController(gateway: self).addRoutes(to: admin)
 
         router.answerOtherMethods()
         return router

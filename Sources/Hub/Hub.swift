@@ -249,8 +249,13 @@ package final class Hub: Service {
     ///
     /// - returns: `nil` if memory cannot tell what happened since the admission.
     package func rest(_ admission: Admission, on eventLoop: any EventLoop) -> PollReader? {
-        guard let hub = self.loopHub(of: eventLoop), let subscriber = hub.rest(admission) else { return nil }
-        return PollReader(subscriber, hub: hub)
+        guard let index = self.loops.firstIndex(where: { $0.eventLoop === eventLoop }),
+            let subscriber = self.loops[index].hub.value.rest(admission)
+        else { return nil }
+        let place = self.registry.place(for: admission.subscription)
+        return PollReader(subscriber, hub: self.loops[index].hub.value) { [registry] () throws(Problem) in
+            try registry.reserve(admission.subscription, loop: index, at: place).0
+        }
     }
 
     /// Ends a poll's wait whose client is gone.

@@ -96,6 +96,7 @@ extension LoopHub {
         // Counted, not read from a clock: a timer that comes late must not pass over anybody's turn.
         self.seconds += 1
         let parts = max(1, self.settings.heartbeatEvery.components.seconds)
+        if self.seconds % parts == 0 { self.ageRecent(every: parts) }
         var heartbeats = [ByteBuffer?](repeating: nil, count: TickTree.slotCount)
         for subscriber in Array(self.subscribers.values) {
             if self.sweep(poll: subscriber, now: now) { continue }

@@ -6,7 +6,7 @@ extension Call {
         "call", key: ["id"],
         [
             "room", "initiator", "state", "endReason", "endedBy", "audio", "video", "ringTimeoutSeconds", "createdAt",
-            "ringingAt", "answeredAt", "connectedAt", "endedAt", "deadlineAt",
+            "ringingAt", "offeredAt", "answeredAt", "connectedAt", "endedAt", "isInferred", "deadlineAt",
         ])
 
     init(_ row: inout Columns) throws {
@@ -14,16 +14,18 @@ extension Call {
             id: row.id(), room: row.id(), initiator: row.id(), state: try row.value(),
             endReason: try row.optionalValue(), endedBy: row.optionalID(),
             media: CallMedia(audio: row.flag(), video: row.flag()), ringTimeoutSeconds: Int(row.integer()),
-            createdAt: row.time(), ringingAt: row.optionalTime(), answeredAt: row.optionalTime(),
-            connectedAt: row.optionalTime(), endedAt: row.optionalTime())
+            createdAt: row.time(), ringingAt: row.optionalTime(), offeredAt: row.optionalTime(),
+            answeredAt: row.optionalTime(), connectedAt: row.optionalTime(), endedAt: row.optionalTime(),
+            isInferred: row.flag())
     }
 
     func values(deadline: Timestamp?) -> [SQLValue] {
         [
             self.id.text, self.room.text, self.initiator.text, self.state.rawValue, self.endReason?.rawValue,
             self.endedBy?.text, self.media.audio, self.media.video, self.ringTimeoutSeconds,
-            self.createdAt.milliseconds, self.ringingAt?.milliseconds, self.answeredAt?.milliseconds,
-            self.connectedAt?.milliseconds, self.endedAt?.milliseconds, deadline?.milliseconds,
+            self.createdAt.milliseconds, self.ringingAt?.milliseconds, self.offeredAt?.milliseconds,
+            self.answeredAt?.milliseconds, self.connectedAt?.milliseconds, self.endedAt?.milliseconds, self.isInferred,
+            deadline?.milliseconds,
         ]
     }
 }
@@ -61,18 +63,25 @@ extension Participant {
 }
 
 extension Leg {
-    static let table = Table("leg", key: ["id"], ["call", "user", "device", "transport", "joinedAt", "leftAt"])
+    static let table = Table(
+        "leg", key: ["id"],
+        [
+            "call", "user", "device", "transport", "joinedAt", "offeredAt", "leftAt", "endReason", "candidateTypes",
+        ])
 
     init(_ row: inout Columns) throws {
         self.init(
             id: row.id(), call: row.id(), user: row.id(), device: DeviceID(known: row.text()),
-            transport: try row.optionalValue(), joinedAt: row.time(), leftAt: row.optionalTime())
+            transport: try row.optionalValue(), joinedAt: row.time(), offeredAt: row.optionalTime(),
+            leftAt: row.optionalTime(), endReason: try row.optionalValue(),
+            candidateTypes: CandidateTypes(rawValue: Int(row.integer())))
     }
 
     var values: [SQLValue] {
         [
             self.id.text, self.call.text, self.user.text, self.device.text, self.transport?.rawValue,
-            self.joinedAt.milliseconds, self.leftAt?.milliseconds,
+            self.joinedAt.milliseconds, self.offeredAt?.milliseconds, self.leftAt?.milliseconds,
+            self.endReason?.rawValue, self.candidateTypes.rawValue,
         ]
     }
 }

@@ -39,6 +39,12 @@ extension SQLiteReading {
             """, [time.milliseconds, limit]
         ) { PendingSignal(&$0) }
     }
+
+    func pendingSignal(_ seq: Int64) throws -> PendingSignal? {
+        try self.db.first("SELECT \(PendingSignal.table.selection) FROM pendingSignal WHERE seq = ?1", [seq]) {
+            PendingSignal(&$0)
+        }
+    }
 }
 
 extension SQLiteWriter {
@@ -53,9 +59,12 @@ extension SQLiteWriter {
             WHERE call = ?1 AND user = ?2 AND leg = ?3 AND state = 'joined'
             """,
             [lease.call.text, lease.user.text, lease.leg.text, checkAt.milliseconds, transport?.rawValue])
-        guard let transport else { return }
-        try self.db.run(
-            "UPDATE leg SET transport = ?2 WHERE id = ?1 AND transport IS NOT ?2", [lease.leg.text, transport.rawValue])
+        guard let transport,
+            try self.db.exists(
+                "SELECT 1 FROM leg WHERE id = ?1 AND transport IS NOT ?2", [lease.leg.text, transport.rawValue])
+        else { return }
+        try self.db.run("UPDATE leg SET transport = ?2 WHERE id = ?1", [lease.leg.text, transport.rawValue])
+        try self.noteTransport(transport, of: lease.call)
     }
 
     func setICERefresh(of due: DueICERefresh, to time: Timestamp?) throws {

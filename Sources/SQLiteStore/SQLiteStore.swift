@@ -119,6 +119,8 @@ package final class SQLiteStore: EventStore {
         }
     }
 
+    package func releaseMemory() { self.pool.releaseMemoryEventually() }
+
     // MARK: Operations
 
     /// Moves what the WAL holds into the database file and empties it.

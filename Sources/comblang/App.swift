@@ -13,6 +13,6 @@ struct App: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             ServeCommand.self, MigrateCommand.self, UserCommand.self, TokenCommand.self, RoomCommand.self,
-            SendCommand.self, TailCommand.self, LoadTestCommand.self, DoctorCommand.self,
+            CallsCommand.self, SendCommand.self, TailCommand.self, LoadTestCommand.self, DoctorCommand.self,
         ])
 }

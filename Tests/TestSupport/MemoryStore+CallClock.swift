@@ -32,6 +32,8 @@ extension MemoryReading {
         let due = self.state.pendingSignals.filter { $0.expiresAt <= time }
         return Array(due.sorted { ($0.expiresAt, $0.seq) < ($1.expiresAt, $1.seq) }.prefix(limit))
     }
+
+    func pendingSignal(_ seq: Int64) throws -> PendingSignal? { self.state.pendingSignals.first { $0.seq == seq } }
 }
 
 extension MemoryWriter {
@@ -50,6 +52,7 @@ extension MemoryWriter {
             rows.legs[index].transport = transport ?? rows.legs[index].transport
         }
         self.state.calls[lease.call] = rows
+        self.saveRecord(of: rows)
     }
 
     func setICERefresh(of due: DueICERefresh, to time: Timestamp?) throws {

@@ -30,7 +30,7 @@ extension StoreWriter {
             let input = CallInput(old: try self.callRows(id), actor: user, now: now, ids: ids)
             _ = try self.decide(input) { machine throws(Problem) in
                 guard machine.participant(user)?.device == device else { return [] }
-                return try machine.left(user, device: device, reason: "closed", at: now)
+                return try machine.left(user, device: device, reason: "closed", isInferred: true, at: now)
             }
         }
     }
@@ -44,12 +44,14 @@ extension StoreWriter {
     /// - returns: how many expired.
     /// - throws: the store's error.
     package func expireSignals(delivered: [Int64], now: Timestamp, limit: Int) throws -> Int {
+        try self.countDelivered(delivered)
         try self.deletePendingSignals(delivered)
         let due = try self.signalsDue(by: now, limit: limit)
         guard !due.isEmpty else { return 0 }
         try self.deleteEvents(of: due.map(\.signal))
         try self.deletePendingSignals(due.map(\.seq))
         for signal in due {
+            try self.recordExpiry(of: signal, at: now)
             guard let sender = signal.sender else { continue }
             try self.logExpiry(of: signal.signal, call: signal.call, room: signal.room, to: sender, now: now)
         }
@@ -71,6 +73,16 @@ extension StoreWriter {
                     .iceServersRefresh, to: [.device(refresh.device)], room: refresh.room, call: refresh.call, at: now,
                     data: "{}"))
         }
+    }
+
+    private func countDelivered(_ seqs: [Int64]) throws {
+        var counts: [CallID: Int] = [:]
+        for seq in seqs {
+            // What is not pending is no signal, or was counted before; the server's own signals have no sender.
+            guard let signal = try self.pendingSignal(seq), signal.sender != nil else { continue }
+            counts[signal.call, default: 0] += 1
+        }
+        for (call, count) in counts { try self.count(CallCounts(delivered: count), of: call) }
     }
 
     /// `signal.expired` to the device that sent it.

@@ -107,7 +107,7 @@ extension StoreWriter {
         _ id: CallID, _ joining: CallJoining, joinedMax: Int = Limits.joinedParticipantsMax, as acting: Acting
     ) throws -> (call: CallPayload, peers: [CallStateMachine.Peer]) {
         let (rows, access) = try self.callRows(id, as: acting.user, to: .joinCall)
-        guard !access.room.isArchived else { throw Problem(.roomArchived) }
+        guard !access.room.isArchived else { throw try self.adding(rows, to: Problem(.roomArchived)) }
         let media = rows.call.media
         let input = CallStateMachine.Joining(
             user: acting.user.id, device: acting.device, leg: acting.ids.next(at: acting.now),
@@ -155,8 +155,9 @@ extension StoreWriter {
             payload: content.payload, at: acting.now)
         let outcome = try self.decide(CallInput(old: rows, as: acting)) { machine throws(Problem) in
             switch content.kind {
-            case .offer(let ufrags): try machine.offerReceived(signal, ufrags: ufrags)
-            case .answer(let offer, let ufrags): try machine.answerReceived(signal, to: offer, ufrags: ufrags)
+            case .offer(let ufrags, let types): try machine.offerReceived(signal, ufrags: ufrags, types: types)
+            case .answer(let offer, let ufrags, let types):
+                try machine.answerReceived(signal, to: offer, ufrags: ufrags, types: types)
             case .candidates(let batch): try machine.candidatesReceived(signal, batch: batch)
             case .reject(let offer, let reason): try machine.rejectReceived(signal, of: offer, reason: reason)
             case .renegotiate: try machine.messageReceived(signal, type: .renegotiate)

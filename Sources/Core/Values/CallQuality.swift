@@ -133,6 +133,9 @@ package struct CallQuality: Hashable, Sendable {
     /// Whether the connection went through a TURN server on either side when it was last reported.
     package var isRelayed: Bool { self.localCandidateType == .relay || self.remoteCandidateType == .relay }
 
+    /// Whether anything was said about the path that media takes.
+    package var isPathKnown: Bool { self.localCandidateType != nil || self.remoteCandidateType != nil }
+
     /// Takes in one more report; what it does not say stays as it was.
     mutating func add(_ report: QualityReport, at now: Timestamp) {
         self.reportCount += 1

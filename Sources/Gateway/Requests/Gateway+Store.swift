@@ -17,7 +17,7 @@ extension Gateway {
         _ operation: @escaping @Sendable (any StoreWriter, Acting) throws -> Answer
     ) async throws -> Response {
         let identity = try context.requireIdentity()
-        let acting = self.acting(as: identity)
+        let acting = self.acting(as: identity, for: context)
         let idempotency =
             creating
             ? try IdempotencyKey(
@@ -36,7 +36,10 @@ extension Gateway {
         in store: any StoreWriter, _ acting: Acting, _ idempotency: IdempotencyKey?,
         _ operation: (any StoreWriter, Acting) throws -> Answer
     ) throws -> Answer {
-        if let kept = try idempotency?.keptAnswer(in: store, at: acting.now) { return kept }
+        if let idempotency, let kept = try idempotency.keptAnswer(in: store, at: acting.now) {
+            if let call = idempotency.call(of: kept) { try store.count(CallCounts(retried: 1), of: call) }
+            return kept
+        }
         var answer = try operation(store, acting)
         if let seq = store.lastAppendedSeq {
             answer.cursor = Cursor(epoch: self.hub.epoch, seq: seq)
@@ -45,16 +48,20 @@ extension Gateway {
         return answer
     }
 
-    /// Reads one snapshot for the asking user; `Event-Cursor` is its position in the log.
+    /// Reads one snapshot for the asking user; `Event-Cursor` is its position in the log. What only an admin may read
+    /// is written down before the answer goes out.
     package func read(
         _ context: GatewayContext, _ operation: @escaping @Sendable (any StoreReader, User) throws -> Answer
     ) async throws -> Response {
         let user = try context.requireIdentity().user
-        return try await self.store.read { store in
+        let place = user.role == .admin ? AdminReading(context) : nil
+        let (answer, record) = try await self.store.read { store -> (Answer, AuditRecord?) in
             var answer = try operation(store, user)
             answer.cursor = try store.logBounds().tailCursor
-            return answer
-        }.response()
+            return (answer, try place?.record(in: store, as: user))
+        }
+        if let record { try await self.audit(record, context) }
+        return answer.response()
     }
 
     /// The asking user, now.
@@ -99,6 +106,13 @@ struct IdempotencyKey: Sendable {
         answer.location = kept.headers["Location"]
         answer.cursor = kept.headers["Event-Cursor"].flatMap { Cursor($0) }
         return answer
+    }
+
+    /// The call that the request is about, or that it made; `nil` for none.
+    func call(of kept: Answer) -> CallID? {
+        let prefix = "/v1/calls/"
+        let path = [self.path, kept.location ?? ""].first { $0.hasPrefix(prefix) }
+        return path.flatMap { CallID($0.dropFirst(prefix.count).prefix { $0 != "/" }) }
     }
 
     func keep(_ answer: Answer, in store: any StoreWriter, at now: Timestamp) throws {

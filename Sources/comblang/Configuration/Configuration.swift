@@ -92,6 +92,7 @@ struct Configuration: Sendable {
         let megabyte = 1024 * 1024
         hub.recentBytesMax =
             megabyte * settings.integer("recentMegabytes", in: 1...4096, default: hub.recentBytesMax / megabyte)
+        hub.recentKept = .seconds(settings.integer("recentSeconds", in: 1...86_400, default: 60))
         hub.drainSpread = drain
         return hub
     }

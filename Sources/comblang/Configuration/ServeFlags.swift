@@ -46,6 +46,8 @@ struct ServeFlags: ParsableArguments {
     var recentEvents: String?
     @Option(help: "Memory for these events, in MiB, on each event loop. (default: 32)")
     var recentMegabytes: String?
+    @Option(help: "How long they are kept there, in seconds. (default: 60)")
+    var recentSeconds: String?
     @Option(help: "When stopping, streams end spread over so long. (default: 3)")
     var drainSeconds: String?
 
@@ -61,6 +63,7 @@ struct ServeFlags: ParsableArguments {
             "heartbeatSeconds": self.heartbeatSeconds, "streamStallSeconds": self.streamStallSeconds,
             "streamsPerDevice": self.streamsPerDevice, "streamsPerUser": self.streamsPerUser,
             "recentEvents": self.recentEvents, "recentMegabytes": self.recentMegabytes,
+            "recentSeconds": self.recentSeconds,
             "drainSeconds": self.drainSeconds,
         ]
         return all.compactMapValues { $0 }

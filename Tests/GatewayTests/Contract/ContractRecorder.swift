@@ -144,7 +144,11 @@ struct ContractRequest {
             id: "updateParticipant", body: #"{"connection":"connected"}"#, badBody: #"{"connection":"maybe"}"#),
         ContractRequest(
             id: "reportQuality", body: #"{"rttMs":48.2,"localCandidateType":"relay"}"#, badBody: #"{"packetLoss":2}"#),
+        ContractRequest(
+            id: "markCallsSeen", body: #"{"until":"2026-11-22T13:26:02.551Z"}"#, badBody: #"{"until":"yesterday"}"#),
         ContractRequest(id: "getIceServers", query: "call={call}"),
+        ContractRequest(
+            id: "changeUserRights", body: #"{"suspended":false}"#, badBody: #"{"role":"emperor"}"#),
         ContractRequest(id: "deleteUser"),
     ]
 
