@@ -36,7 +36,8 @@ extension Participant {
         "participant", key: ["call", "user"],
         [
             "device", "leg", "state", "invitedAt", "joinedAt", "leftAt", "audio", "video", "screen", "connection",
-            "connectionAt", "transport", "isBusy", "leaseCheckAt", "leaveTokenHash", "holdsCandidates", "isLive",
+            "connectionAt", "transport", "isBusy", "leaseCheckAt", "iceRefreshAt", "leaveTokenHash",
+            "holdsCandidates", "isLive",
         ])
 
     init(_ row: inout Columns) throws {
@@ -47,7 +48,7 @@ extension Participant {
             media: ParticipantMedia(audio: row.flag(), video: row.flag(), screen: row.flag()),
             connection: try row.optionalValue(), connectionAt: row.optionalTime(),
             transport: try row.optionalValue(), isBusy: row.flag(), leaseCheckAt: row.optionalTime(),
-            leaveTokenHash: row.optionalText(), holdsCandidates: row.flag())
+            iceRefreshAt: row.optionalTime(), leaveTokenHash: row.optionalText(), holdsCandidates: row.flag())
     }
 
     func values(isLive: Bool) -> [SQLValue] {
@@ -55,8 +56,8 @@ extension Participant {
             self.call.text, self.user.text, self.device?.text, self.leg?.text, self.state.rawValue,
             self.invitedAt?.milliseconds, self.joinedAt?.milliseconds, self.leftAt?.milliseconds, self.media.audio,
             self.media.video, self.media.screen, self.connection?.rawValue, self.connectionAt?.milliseconds,
-            self.transport?.rawValue, self.isBusy, self.leaseCheckAt?.milliseconds, self.leaveTokenHash,
-            self.holdsCandidates, isLive,
+            self.transport?.rawValue, self.isBusy, self.leaseCheckAt?.milliseconds,
+            self.iceRefreshAt?.milliseconds, self.leaveTokenHash, self.holdsCandidates, isLive,
         ]
     }
 }

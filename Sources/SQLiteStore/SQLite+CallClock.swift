@@ -19,6 +19,18 @@ extension SQLiteReading {
         }
     }
 
+    func iceRefreshesDue(by time: Timestamp, limit: Int) throws -> [DueICERefresh] {
+        try self.db.all(
+            """
+            SELECT participant.call, call.room, participant.user, participant.device \
+            FROM participant CROSS JOIN call ON call.id = participant.call \
+            WHERE participant.iceRefreshAt <= ?1 ORDER BY participant.iceRefreshAt, participant.position LIMIT ?2
+            """, [time.milliseconds, limit]
+        ) { row in
+            DueICERefresh(call: row.id(), room: row.id(), user: row.id(), device: DeviceID(known: row.text()))
+        }
+    }
+
     func signalsDue(by time: Timestamp, limit: Int) throws -> [PendingSignal] {
         try self.db.all(
             """
@@ -53,6 +65,12 @@ extension SQLiteWriter {
         else { return }
         try self.db.run("UPDATE leg SET transport = ?2 WHERE id = ?1", [lease.leg.text, transport.rawValue])
         try self.noteTransport(transport, of: lease.call)
+    }
+
+    func setICERefresh(of due: DueICERefresh, to time: Timestamp?) throws {
+        try self.db.run(
+            "UPDATE participant SET iceRefreshAt = ?3 WHERE call = ?1 AND user = ?2 AND state = 'joined'",
+            [due.call.text, due.user.text, time?.milliseconds])
     }
 
     func insert(_ signal: PendingSignal) throws {

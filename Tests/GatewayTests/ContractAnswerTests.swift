@@ -26,7 +26,7 @@ struct ContractAnswerTests {
             unseen.withLock { $0 = $0?.intersection(missing) ?? missing }
         }
         // Refusals and results need no socket.
-        try await TestServer.run { server in
+        try await TestServer.run(settings: GatewaySettings(adminsSearchMessages: true)) { server in
             server.gateway.readiness.becameReady()
             try await play(server) { scenario in
                 try await scenario.refuseStrangers()
@@ -235,6 +235,7 @@ struct ContractScenario {
         try await self.expect("not-joined", "sendSignal", token: self.budi.token, at: own)
         try await self.expect("not-joined", "updateParticipant", token: self.budi.token)
         try await self.expect("not-joined", "reportQuality", token: self.budi.token)
+        try await self.expect("not-joined", "getIceServers", token: self.budi.token)
         try await self.expect("not-joined", "inviteToCall", token: self.budi.token, at: own)
         try await self.expect("illegal-move", "rejectCall", token: siti)
         let otherDevice: HTTPFields = [.comblangDevice: "tab-2"]

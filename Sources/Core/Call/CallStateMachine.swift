@@ -27,10 +27,13 @@ package struct CallStateMachine: Sendable {
         package let takesOver: Bool
         /// How the device reads at this moment; `nil` if it does not.
         package let transport: Transport?
+        /// How long the TURN credentials hold that it is given; `nil` for none.
+        package let credentialsLifetime: Duration?
 
         package init(
             user: UserID, device: DeviceID, leg: LegID, leaveTokenHash: String, media: ParticipantMedia,
-            holdsCandidates: Bool = false, takesOver: Bool = false, transport: Transport? = nil
+            holdsCandidates: Bool = false, takesOver: Bool = false, transport: Transport? = nil,
+            credentialsLifetime: Duration? = nil
         ) {
             self.user = user
             self.device = device
@@ -40,6 +43,7 @@ package struct CallStateMachine: Sendable {
             self.holdsCandidates = holdsCandidates
             self.takesOver = takesOver
             self.transport = transport
+            self.credentialsLifetime = credentialsLifetime
         }
     }
 
@@ -111,6 +115,7 @@ package struct CallStateMachine: Sendable {
             participant.isBusy = false
             // The joining is a request, so nobody needs to look earlier than at a stream that stays silent after it.
             participant.leaseCheckAt = now.advanced(by: Limits.streamSilenceMax)
+            participant.iceRefreshAt = joining.credentialsLifetime.map { ICERefresh.time(after: now, lifetime: $0) }
             participant.leaveTokenHash = joining.leaveTokenHash
             participant.holdsCandidates = joining.holdsCandidates
         }
@@ -176,5 +181,6 @@ extension Participant {
         self.state = state
         self.leftAt = now
         self.leaseCheckAt = nil
+        self.iceRefreshAt = nil
     }
 }

@@ -71,6 +71,8 @@ package protocol StoreWriter: StoreReader {
     ///
     /// - parameter transport: how the device reads at this moment, for the record; `nil` leaves what is there.
     func renew(_ lease: DueLease, checkAt: Timestamp, transport: Transport?) throws
+    /// When to tell the participant's device again; nothing if it has not joined any more.
+    func setICERefresh(of due: DueICERefresh, to time: Timestamp?) throws
     func insert(_ signal: PendingSignal) throws
     /// By the seqs of their events; unknown ones are no error.
     func deletePendingSignals(_ seqs: [Int64]) throws
@@ -79,6 +81,9 @@ package protocol StoreWriter: StoreReader {
 
     // MARK: Admin
 
+    func insert(_ backup: Backup) throws
+    func update(_ backup: Backup) throws
+    func delete(_ backup: Backup) throws
     func insert(_ entry: AuditEntry) throws
     /// Deletes the oldest entries: those from before `time`, and those beyond the newest `countMax`; at most `limit`.
     /// Returns how many.

@@ -108,6 +108,8 @@ package struct Participant: Hashable, Sendable {
     package var isBusy: Bool
     /// While joined, when somebody must look again whether the device still holds its place; see ``Lease``.
     package var leaseCheckAt: Timestamp?
+    /// While joined with TURN credentials, when the device is told to get others; `nil` if it was given none.
+    package var iceRefreshAt: Timestamp?
     /// Lets a beacon end this leg without other credentials; SHA-256, never the token.
     package var leaveTokenHash: String?
     /// Candidates to this participant wait until it has answered.
@@ -118,8 +120,8 @@ package struct Participant: Hashable, Sendable {
         invitedAt: Timestamp? = nil, joinedAt: Timestamp? = nil, leftAt: Timestamp? = nil,
         media: ParticipantMedia = ParticipantMedia(audio: true, video: true, screen: false),
         connection: ConnectionState? = nil, connectionAt: Timestamp? = nil, transport: Transport? = nil,
-        isBusy: Bool = false, leaseCheckAt: Timestamp? = nil, leaveTokenHash: String? = nil,
-        holdsCandidates: Bool = false
+        isBusy: Bool = false, leaseCheckAt: Timestamp? = nil, iceRefreshAt: Timestamp? = nil,
+        leaveTokenHash: String? = nil, holdsCandidates: Bool = false
     ) {
         self.call = call
         self.user = user
@@ -135,6 +137,7 @@ package struct Participant: Hashable, Sendable {
         self.transport = transport
         self.isBusy = isBusy
         self.leaseCheckAt = leaseCheckAt
+        self.iceRefreshAt = iceRefreshAt
         self.leaveTokenHash = leaveTokenHash
         self.holdsCandidates = holdsCandidates
     }

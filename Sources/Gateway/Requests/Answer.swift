@@ -73,6 +73,12 @@ package struct Answer: Sendable {
         self.headers[.cacheControl] = "no-store"
     }
 
+    /// Adds a member to the body, an object that has others already.
+    mutating func add(_ name: String, _ value: some Encodable) throws {
+        guard let body else { return }
+        self.body = Data("{\"\(name)\":".utf8) + (try JSON.encode(value)) + Data(",".utf8) + body.dropFirst()
+    }
+
     package func response() -> Response {
         var headers = self.headers
         if let location { headers[.location] = location }

@@ -6,11 +6,14 @@ package import Hummingbird
 extension Gateway {
     /// Runs a write of the asking user and answers it, with `Event-Cursor` when it logged anything.
     ///
-    /// - parameter creating: whether the route takes an `Idempotency-Key`. Its answer is then kept in the transaction
-    ///   of its effect. One writer orders everything, so a concurrent duplicate finds the first one's answer.
+    /// - parameters:
+    ///   - creating: whether the route takes an `Idempotency-Key`. Its answer is then kept in the transaction of its
+    ///     effect. One writer orders everything, so a concurrent duplicate finds the first one's answer.
+    ///   - finish: adds what must not be kept with the key, and what a repeated request gets anew.
     /// - throws: what `operation` throws; ``Problem`` `idempotency-key-reused`, or `validation-failed` for a bad key.
     package func write(
         _ request: Request, _ context: GatewayContext, body: BodyBytes? = nil, creating: Bool = false,
+        finish: (inout Answer) throws -> Void = { _ in },
         _ operation: @escaping @Sendable (any StoreWriter, Acting) throws -> Answer
     ) async throws -> Response {
         let identity = try context.requireIdentity()
@@ -20,8 +23,9 @@ extension Gateway {
             ? try IdempotencyKey(
                 request.headers[.idempotencyKey], method: request.method.rawValue, path: request.uri.path, body: body,
                 user: identity.user.id) : nil
-        let answer = try await self.store.write { try self.answer(in: $0, acting, idempotency, operation) }
+        var answer = try await self.store.write { try self.answer(in: $0, acting, idempotency, operation) }
         if let refusal = answer.refusal { throw refusal }
+        try finish(&answer)
         return answer.response()
     }
 
