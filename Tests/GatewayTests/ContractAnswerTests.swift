@@ -276,6 +276,11 @@ private struct ContractScenario {
             let answer = try await self.recorder.send(method, path, token: siti)
             #expect(200..<300 ~= answer.status, "\(path): \(answer.text)")
         }
+        for path in ["/", "/docs", "/client/comblang.js"] {
+            let tag = try await self.recorder.send(.get, path).headers["etag"] ?? ""
+            #expect(try await self.recorder.send(.get, path, headers: [.ifNoneMatch: tag]).status == 304)
+        }
+        #expect(try await self.recorder.send(.get, "/client/nothing.js").status == 404)
         #expect(try await self.send("deleteUser", token: siti, at: ownPlace).status == 204)
     }
 

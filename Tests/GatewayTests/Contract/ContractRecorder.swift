@@ -77,12 +77,13 @@ struct ContractPlace {
     var message = "msg_00000000000000000000000000"
     var call = "call_00000000000000000000000000"
     var slug = "no-such-problem"
+    var file = "no-such-file.js"
 
     /// Replaces `{room}` and the like.
     func filling(_ template: String) -> String {
         template.replacing("{room}", with: self.room).replacing("{user}", with: self.user)
             .replacing("{message}", with: self.message).replacing("{call}", with: self.call)
-            .replacing("{slug}", with: self.slug)
+            .replacing("{slug}", with: self.slug).replacing("{file}", with: self.file)
     }
 }
 
