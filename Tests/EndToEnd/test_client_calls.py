@@ -179,6 +179,45 @@ async def test_another_tab_takes_the_call_over_when_it_says_so(server_factory):
         await ani.run("() => call.end()")
 
 
+async def test_a_lease_that_ran_out_is_taken_again(server_factory):
+    """The server's word is put into the page's mouth, as the real one takes 75 seconds of silence."""
+    server = server_factory(**ICE).start()
+    async with chromium() as browser:
+        (ani, budi), room = await enter(browser, server, 2)
+        call = await start_call(ani, room)
+        await join_call(budi, call)
+        await sees(ani, budi.id)
+        old = await budi.run("call.leg")
+        await budi.run(
+            """() => call.events.emit("event", {
+                type: "call.participant", data: { ...call.participant(call.me), call: call.id, state: "lost" } })""")
+        await budi.wait_for("old => call.leg > old", "a new leg", argument=old)
+        await ani.wait_for(
+            "user => seen.calls.some(([what, detail]) => what === 'left' && detail.reason === 'replaced')",
+            "the old leg is dropped")
+        await sees(ani, budi.id)
+        await sees(budi, ani.id)
+        await ani.run("() => call.end()")
+
+
+async def test_new_credentials_reach_the_connections_that_go_on(server_factory):
+    server = server_factory(**ICE).start()
+    fresh = {"iceServers": [{"urls": ["stun:127.0.0.1:10"]}], "iceCandidatePoolSize": 10, "ttlSeconds": 600}
+    async with chromium() as browser:
+        (ani, budi), room = await enter(browser, server, 2)
+        call = await start_call(ani, room)
+        await join_call(budi, call)
+        await sees(ani, budi.id)
+        await ani.page.route("**/v1/ice-servers?call=*", lambda route: route.fulfill(json=fresh))
+        await ani.run("() => call.events.emit('event', { type: 'ice-servers.refresh', data: {} })")
+        await ani.wait_for(
+            "user => String(call.peerConnection(user).getConfiguration().iceServers[0].urls).endsWith(':10')",
+            "the new servers", argument=budi.id)
+        await sees(ani, budi.id)
+        assert not [one for one in (await ani.seen())["calls"] if one[0] == "problem"]
+        await ani.run("() => call.end()")
+
+
 async def test_the_screen_takes_the_place_of_the_camera_and_gives_it_back(server_factory):
     server = server_factory(**ICE).start()
     async with chromium() as browser:

@@ -165,12 +165,13 @@ def nginx(folder: Path, server: Server, more: str = ""):
 
 
 @pytest.mark.parametrize("more, wire, why", [
-    # It heeds `X-Accel-Buffering: no`, so that SSE comes as it is written.
+    # It heeds `X-Accel-Buffering: no`; even when it does not, it passes on what is there when the server pauses.
     ("", "sse", {"websocket": "refused"}),
-    # Told not to, it holds everything that it can.
-    ("proxy_ignore_headers X-Accel-Buffering; proxy_buffers 16 64k; proxy_buffer_size 64k;", "poll",
+    ("proxy_ignore_headers X-Accel-Buffering;", "sse", {"websocket": "refused"}),
+    # A compressor waits for more.
+    ("gzip on; gzip_proxied any; gzip_types *; gzip_min_length 0; proxy_http_version 1.1;", "poll",
      {"websocket": "refused", "sse": "mute"}),
-], ids=["as-it-comes", "deaf"])
+], ids=["as-it-comes", "deaf", "compressing"])
 async def test_nginx_with_its_default_buffering(server, tmp_path, more, wire, why):
     with nginx(tmp_path / "nginx", server, more) as url:
         changes = await talk_through(server, url, until_wire=wire)

@@ -26,6 +26,12 @@ test("a stream in pieces of any size gives the same events", () => {
     }
 });
 
+test("a line without an end is given up", () => {
+    const parser = new SSEParser();
+    const piece = "x".repeat(1024 * 1024);
+    assert.throws(() => { for (let count = 0; count < 6; count += 1) parser.push(piece); }, { slug: "unexpected-answer" });
+});
+
 test("waits grow, are bounded, and are never the same for all", () => {
     for (let attempt = 0; attempt < 100; attempt += 1) {
         const [low, high] = [backoff(attempt, () => 0), backoff(attempt, () => 1)];

@@ -27,7 +27,7 @@ class Visitor:
 
     def _console(self, message) -> None:
         if message.type == "error":
-            self.complaints.append(message.text)
+            self.complaints.append(f"{message.text} {message.location.get('url', '')}")
 
     @classmethod
     async def come(cls, browser, url: str, name: str, **how) -> "Visitor":
@@ -231,5 +231,7 @@ async def test_every_line_of_the_reference_can_be_pasted(server: Server):
     # Malformed is none of them; what they meet depends on who else is there.
     malformed = {name: pasted[name] for name, status in statuses.items() if status in ("000", "400", "405", "415")}
     assert not malformed, malformed
-    refused = {name: status for name, status in statuses.items() if not status.startswith("2")}
-    assert len(refused) <= 12, refused
+    # Admins' lines are refused to a guest; the others are not, but for what the lines before them have changed.
+    mine = {name: status for name, status in statuses.items() if "/v1/admin/" not in pasted[name]}
+    taken = [name for name, status in mine.items() if status.startswith("2")]
+    assert len(taken) >= len(mine) * 0.7, mine

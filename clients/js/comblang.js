@@ -32,6 +32,8 @@ const CUT_AGE_MS = 60_000;
 const HEARTBEATS_MISSED_MAX = 2.5;
 /** A WebSocket close of ours that the server takes for no goodbye. */
 const CLOSE_CHANGING_WIRE = 4000;
+/** No event is nearly as long: what goes on without a line's end is no stream of ours. */
+const LINE_CHARACTERS_MAX = 4 * 1024 * 1024;
 const POLL_WAIT_SECONDS = 25;
 const POLL_LIMIT = 1000;
 const BACKOFF_FIRST_MS = 500;
@@ -210,6 +212,7 @@ export class SSEParser {
         /** @type {string[]} */
         const events = [];
         this.#rest += text;
+        if (this.#rest.length > LINE_CHARACTERS_MAX) throw new Problem("unexpected-answer", "A line without an end");
         // A CR at the very end may be half of a CRLF.
         for (let match; (match = /\r\n|\n|\r(?!$)/.exec(this.#rest));) {
             const line = this.#rest.slice(0, match.index);
@@ -482,7 +485,8 @@ export class Comblang extends Emitter {
     /**
      * Makes an account, or without a password a guest, and signs in.
      *
-     * @param {{ username: string, displayName?: string, color?: string, password?: string }} profile
+     * @param {{ username: string, displayName?: string, color?: string, password?: string, invite?: string }} profile
+     *     `invite` where the server asks for one
      * @returns {Promise<User>}
      */
     async signUp(profile) {
@@ -1183,7 +1187,8 @@ export class EventStream extends Emitter {
         /** @type {Connection | null} */
         let stopgap = null;
         const timer = setTimeout(() => {
-            if (this.wireNames.includes("poll")) stopgap = this.#open("poll");
+            const isNeeded = this.#candidate !== null && this.#candidate.wire !== "poll";
+            if (isNeeded && this.wireNames.includes("poll")) stopgap = this.#open("poll");
         }, STOPGAP_AFTER_MS);
         /** @type {Ending} */
         let ending = { kind: "closed" };

@@ -37,6 +37,10 @@ function explain(error) {
         "network": "Server tidak bisa dihubungi. Coba lagi.",
         "signed-out": "Sesi sudah berakhir. Masuk lagi.",
         "unauthorized": "Nama pengguna atau kata sandi salah.",
+        "account-suspended": "Akun ini ditangguhkan. Hubungi admin.",
+        "registration-closed": "Pendaftaran ditutup. Masuk dengan akunmu.",
+        "invite-required": "Pendaftaran di sini hanya dengan undangan.",
+        "rate-limited": "Terlalu banyak permintaan. Tunggu sebentar.",
         "name-taken": "Nama itu sudah dipakai. Pilih yang lain.",
         "media": "Gagal akses kamera/mic! Pastikan izin sudah diberikan di peramban.",
         "call-ended": "Panggilan itu sudah berakhir.",
@@ -94,8 +98,18 @@ async function signInWith(action) {
         await enter();
     } catch (error) {
         $("sign-in-error").textContent = explain(error);
+        if (Problem.from(error).slug === "invite-required") showInvite("");
     }
 }
+
+/** Where signing up takes an invite: a link brings it (`/?invite=…`), or it is typed. */
+function showInvite(code) {
+    $("invite-label").hidden = $("invite").hidden = false;
+    $("invite").value = code;
+}
+
+const invited = new URLSearchParams(location.search).get("invite");
+if (invited) showInvite(invited);
 
 $("guest-form").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -103,7 +117,8 @@ $("guest-form").addEventListener("submit", (event) => {
     if (!displayName) return;
     const plain = displayName.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 20);
     const suffix = Math.random().toString(36).slice(2, 8);
-    signInWith(() => comblang.signUp({ username: `${plain || "tamu"}-${suffix}`, displayName }));
+    const invite = $("invite").value.trim() || undefined;
+    signInWith(() => comblang.signUp({ username: `${plain || "tamu"}-${suffix}`, displayName, invite }));
 });
 
 $("account-form").addEventListener("submit", (event) => {

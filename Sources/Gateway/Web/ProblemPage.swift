@@ -44,6 +44,7 @@ struct ProblemPage {
         case 429, 503:
             "<p>The same request may succeed later: wait for the seconds that <code>Retry-After</code> says.</p>"
         case 500: "<p>Report it with the answer's <code>instance</code>.</p>"
+        case 409, 410: "<p>The same request may succeed when that has changed, and not before.</p>"
         default: "<p>The same request again would get the same answer.</p>"
         }
     }
