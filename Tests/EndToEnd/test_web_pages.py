@@ -13,7 +13,7 @@ from lib.server import ROOT, Server, environment, until
 
 PHONE = {"viewport": {"width": 390, "height": 800}, "is_mobile": True, "has_touch": True}
 DESK = {"viewport": {"width": 1200, "height": 850}}
-ICE = {"ice_servers": "stun:127.0.0.1:9"}
+ICE = {"stun_url": "stun:127.0.0.1:9"}
 
 
 class Visitor:

@@ -2463,18 +2463,20 @@ class PeerLink {
     #restartAfter(ms) {
         if (this.#restarts >= RESTARTS_MAX) return;
         // Of two that see the same failure at once the polite one lets the other try first.
-        this.#timer = setTimeout(() => this.restart(), ms + (this.isPolite ? 500 : 0));
+        this.#timer = setTimeout(() => {
+            this.#restarts += 1;
+            this.restart();
+        }, ms + (this.isPolite ? 500 : 0));
     }
 
     /** Gathers anew and offers that; the media goes on meanwhile, if it goes. */
     restart() {
         if (this.#isClosed || !this.pc.remoteDescription) return;
-        this.#restarts += 1;
         this.#mayOffer = true;
         this.pc.restartIce();
         clearTimeout(this.#timer);
         // Failed still, and no event will say so again.
-        const again = () => { if (this.pc.connectionState === "failed") this.restart(); };
+        const again = () => { if (this.pc.connectionState === "failed") this.#restartAfter(0); };
         this.#timer = setTimeout(again, backoff(this.#restarts) + DISCONNECTED_MS);
     }
 

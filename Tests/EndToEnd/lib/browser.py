@@ -15,7 +15,8 @@ PICTURES = Path(__file__).resolve().parents[1] / "out"
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
     "--autoplay-policy=no-user-gesture-required", "--allow-loopback-in-peer-connection",
-    "--auto-select-desktop-capture-source=Entire screen",
+    # A page in the background would show fewer frames.
+    "--disable-renderer-backgrounding", "--disable-background-timer-throttling",
 ]
 _numbers = itertools.count(1)
 
