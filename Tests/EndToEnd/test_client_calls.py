@@ -294,7 +294,7 @@ async def test_two_calls_that_cross_become_one(server_factory):
         await ani.run("() => call.end()")
 
 
-class Relay:
+class Script:
     """What a curl script would do for an aiortc peer: it answers the page's offer and passes candidates."""
 
     def __init__(self, client: Client, peer: Peer, inbox: Inbox, call: str):
@@ -328,9 +328,9 @@ async def test_a_page_and_a_peer_that_no_browser_made_see_one_another(server_fac
         follower = Follower(server.port, client.token, None, cursor=await client.tail(), device=client.device)
         async with Inbox(follower, "poll") as inbox:
             await join_call(page, call, audio=False)
-            relay = Relay(client, peer, inbox, call)
-            await relay.answer()
-            passing = asyncio.create_task(relay.pass_candidates())
+            script = Script(client, peer, inbox, call)
+            await script.answer()
+            passing = asyncio.create_task(script.pass_candidates())
             try:
                 await sees(page, client.id)
                 await until(lambda: len(peer.seen) >= FRAMES_MIN, "frames of the page", 30)

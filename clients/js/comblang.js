@@ -61,6 +61,8 @@ const RESTARTS_MAX = 10;
 const OFFER_ATTEMPTS_MAX = 4;
 /** For how long an offer that took the place of ours may be on its way. */
 const YIELD_MS = 10_000;
+/** Bad news about a connection is kept to oneself for so long. */
+const SETTLING_MS = 1_000;
 const QUALITY_MS = 10_000;
 const REJOINS_MAX = 3;
 
@@ -1614,6 +1616,7 @@ export class Call extends Emitter {
     #screenTrack = /** @type {MediaStreamTrack | null} */ (null);
     #isOver = false;
     #rejoins = 0;
+    #isRejoining = false;
     /** @type {string | null} */
     #networkType = null;
     /**
@@ -1624,6 +1627,8 @@ export class Call extends Emitter {
     #unreported = {};
     #isReporting = false;
     #reportedConnection = "";
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    #settling;
     #measuresQuality = true;
     /** @type {ReturnType<typeof setInterval> | undefined} */
     #qualityTimer;
@@ -1957,6 +1962,8 @@ export class Call extends Emitter {
     #takeMyself(mine) {
         // Legs are sortable: what is told of an earlier one of ours is history.
         if (mine.leg && mine.leg < this.leg) return;
+        // The event of our own joining may be quicker than its answer.
+        if (this.#isRejoining) return;
         if (mine.state === "joined") {
             if (mine.leg !== this.leg) this.#finish("elsewhere");
         } else if (mine.state === "lost") {
@@ -1968,8 +1975,10 @@ export class Call extends Emitter {
 
     /** The lease ran out while the network was away; the call may still be there. */
     async #rejoin() {
+        if (this.#isRejoining) return;
         this.#rejoins += 1;
         if (this.#rejoins > REJOINS_MAX) return this.#finish("lost");
+        this.#isRejoining = true;
         try {
             const body = { media: this.#media };
             const answer = await this.comblang.request("POST", `/v1/calls/${this.id}/join`, { body });
@@ -1982,6 +1991,8 @@ export class Call extends Emitter {
             const problem = Problem.from(error);
             this.emit("problem", problem);
             this.#finish(problem.slug === "call-ended" ? "lost" : problem.slug);
+        } finally {
+            this.#isRejoining = false;
         }
     }
 
@@ -2086,11 +2097,20 @@ export class Call extends Emitter {
         this.#report();
     }
 
-    /** Says what ICE says: of all connections, the best. */
-    reportConnection() {
+    /**
+     * Says what ICE says: of all connections, the best.
+     *
+     * @param {boolean} [isSettled] whether bad news is older than a moment: a peer that leaves looks like one at first
+     */
+    reportConnection(isSettled = false) {
         const states = Object.values(this.connections);
         const known = ["connected", "disconnected", "failed"].find((state) => states.includes(state));
-        if (!known || known === this.#reportedConnection) return;
+        if (!known || known === this.#reportedConnection || this.#isOver) return;
+        if (known !== "connected" && !isSettled) {
+            clearTimeout(this.#settling);
+            this.#settling = setTimeout(() => this.reportConnection(true), SETTLING_MS);
+            return;
+        }
         this.#reportedConnection = known;
         this.#unreported.connection = known;
         this.#report();
@@ -2138,6 +2158,7 @@ export class Call extends Emitter {
         globalThis.removeEventListener("online", this.#onNetwork);
         /** @type {any} */ (navigator).connection?.removeEventListener?.("change", this.#onConnection);
         clearInterval(this.#qualityTimer);
+        clearTimeout(this.#settling);
         for (const link of this.#links.values()) link.close();
         this.#links.clear();
         this.#screenTrack?.stop();
