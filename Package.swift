@@ -69,6 +69,7 @@ let package = Package(
         .target(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),
+        .target(name: "CWeb", exclude: ["client", "docs"]),
         .target(name: "CWALBuffer"),
         .target(name: "CMemory"),
         .target(name: "Core", swiftSettings: settings),
@@ -93,8 +94,8 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, hummingbirdCore, httpTypes, nioHTTPTypes,
-                nioHTTPTypesHTTP1, nioCore,
+                "Core", "Hub", "WebSocketWire", "COpenAPI", "CWeb", hummingbird, hummingbirdCore, httpTypes,
+                nioHTTPTypes, nioHTTPTypesHTTP1, nioCore,
                 nioFoundationCompat, nioPosix, nioHTTP1, nioWebSocket, crypto, cryptoExtras, jwtKit, logging,
                 serviceLifecycle,
                 .product(name: "Yams", package: "Yams"),

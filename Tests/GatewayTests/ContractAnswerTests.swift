@@ -289,6 +289,10 @@ struct ContractScenario {
             let answer = try await self.recorder.send(method, path, token: self.siti.token)
             #expect(200..<300 ~= answer.status, "\(path): \(answer.text)")
         }
+        for path in ["/", "/docs", "/client/comblang.js"] {
+            let tag = try await self.recorder.send(.get, path).headers["etag"] ?? ""
+            #expect(try await self.recorder.send(.get, path, headers: [.ifNoneMatch: tag]).status == 304)
+        }
         #expect(try await self.send("deleteUser", token: self.siti.token, at: ownPlace).status == 204)
         try await self.administer()
     }

@@ -79,13 +79,14 @@ struct ContractPlace {
     var connection = "con_000000-1"
     var backup = "bak_00000000000000000000000000"
     var slug = "no-such-problem"
+    var file = "no-such-file.js"
 
     /// Replaces `{room}` and the like.
     func filling(_ template: String) -> String {
         template.replacing("{room}", with: self.room).replacing("{user}", with: self.user)
             .replacing("{message}", with: self.message).replacing("{call}", with: self.call)
             .replacing("{slug}", with: self.slug).replacing("{backup}", with: self.backup)
-            .replacing("{connection}", with: self.connection)
+            .replacing("{connection}", with: self.connection).replacing("{file}", with: self.file)
     }
 }
 
