@@ -46,6 +46,10 @@ package enum Limits {
     /// Entries of the audit log that are kept: so many and so long, about 400 MB. The oldest go first.
     package static let auditEntriesMax = 1_000_000
     package static let auditKept = Duration.seconds(366 * 24 * 3600)
+    /// Backups that are done, and as many that failed, which are kept at most; the setting is lower.
+    package static let backupsKeptMax = 100
+    /// All that can be there, one under way included.
+    package static let backupsListedMax = 2 * Self.backupsKeptMax + 2
     /// A parameter's text in an entry of the audit log; the rest is cut off.
     package static let auditTextCharactersMax = 200
 

@@ -9,6 +9,7 @@ package struct Gateway: Sendable {
     package let hub: Hub
     package let authenticator: Authenticator
     package let signIn: SignIn
+    package let backups: Backups
     package let time: any TimeSource
     package let ids: IDSource
     package let settings: GatewaySettings
@@ -17,14 +18,14 @@ package struct Gateway: Sendable {
     let date = DateField()
 
     package init(
-        store: any EventStore, hub: Hub, authenticator: Authenticator, signIn: SignIn, time: any TimeSource,
-        ids: IDSource,
-        settings: GatewaySettings, readiness: Readiness, logger: Logger
+        store: any EventStore, hub: Hub, authenticator: Authenticator, signIn: SignIn, backups: Backups,
+        time: any TimeSource, ids: IDSource, settings: GatewaySettings, readiness: Readiness, logger: Logger
     ) {
         self.store = store
         self.hub = hub
         self.authenticator = authenticator
         self.signIn = signIn
+        self.backups = backups
         self.time = time
         self.ids = ids
         self.settings = settings
@@ -56,6 +57,9 @@ package struct Gateway: Sendable {
         AuditController(gateway: self).addRoutes(to: admin)
         AdminCallController(gateway: self).addRoutes(to: admin)
         AdministrationController(gateway: self).addRoutes(to: admin)
+        ConnectionController(gateway: self).addRoutes(to: admin)
+        MessageSearchController(gateway: self).addRoutes(to: admin)
+        BackupController(gateway: self).addRoutes(to: admin)
 
         router.answerOtherMethods()
         return router
@@ -91,6 +95,8 @@ package struct GatewaySettings: Sendable {
     package var turn: TURNServers?
     /// At most so many joined participants in a call.
     package var joinedParticipantsMax: Int
+    /// Whether admins may search what was said: `GET /v1/admin/messages`.
+    package var adminsSearchMessages: Bool
 
     package static let seedSTUNURLs = [
         "stun:stun.l.google.com:19302", "stun:stun1.l.google.com:19302", "stun:stun2.l.google.com:19302",
@@ -100,12 +106,13 @@ package struct GatewaySettings: Sendable {
     package init(
         allowedOrigins: [String]? = nil, allUsersVisible: Bool = false,
         stunURLs: [String] = Self.seedSTUNURLs, turn: TURNServers? = nil,
-        joinedParticipantsMax: Int = Limits.joinedParticipantsMax
+        joinedParticipantsMax: Int = Limits.joinedParticipantsMax, adminsSearchMessages: Bool = false
     ) {
         self.allowedOrigins = allowedOrigins
         self.allUsersVisible = allUsersVisible
         self.stunURLs = stunURLs
         self.turn = turn
         self.joinedParticipantsMax = joinedParticipantsMax
+        self.adminsSearchMessages = adminsSearchMessages
     }
 }

@@ -1,12 +1,20 @@
 package import Core
+import NIOCore
 import Synchronization
 
 /// Who reads at the moment, over all loops: for the limits, for `delivery: live`, for presence and for replacing.
 package final class Registry: Sendable {
-    /// One open stream, or one waiting poll.
-    private struct Entry {
+    /// One open stream, or one waiting poll, as others see it.
+    struct Reader: Sendable {
+        let id: Int
         let subscription: Subscription
         let loop: Int
+        let address: SocketAddress?
+        let openedAt: Timestamp
+    }
+
+    private struct Entry {
+        let reader: Reader
         let device: Readers
         let user: Readers
         /// A newer stream of the same ticket was opened, perhaps before this one began.
@@ -138,8 +146,9 @@ package final class Registry: Sendable {
     /// - returns: the place, and the older stream of the same ticket that must end.
     /// - throws: ``Problem`` `too-many-streams`.
     func reserve(
-        _ subscription: Subscription, loop: Int, at place: Place? = nil
+        _ subscription: Subscription, from address: SocketAddress? = nil, loop: Int, at place: Place? = nil
     ) throws(Problem) -> (Reservation, replaced: (id: Int, loop: Int)?) {
+        let now = self.time.now
         let reserved: (id: Int, replaced: (id: Int, loop: Int)?)? = self.state.withLock { state in
             let older = subscription.ticket.flatMap { state.byTicket[$0] }
             let isPoll = subscription.transport == .poll
@@ -152,12 +161,13 @@ package final class Registry: Sendable {
             }
             let id = state.nextID
             state.nextID += 1
-            state.entries[id] = Entry(subscription: subscription, loop: loop, device: device, user: user)
+            let reader = Reader(id: id, subscription: subscription, loop: loop, address: address, openedAt: now)
+            state.entries[id] = Entry(reader: reader, device: device, user: user)
             device.insert(id, isPoll: isPoll)
             user.insert(id, isPoll: isPoll)
             if let ticket = subscription.ticket { state.byTicket[ticket] = id }
             if let older { state.entries[older]?.isReplaced = true }
-            return (id, older.flatMap { older in state.entries[older].map { (older, $0.loop) } })
+            return (id, older.flatMap { older in state.entries[older].map { (older, $0.reader.loop) } })
         }
         guard let reserved else { throw Problem(.tooManyStreams) }
         return (Reservation(id: reserved.id, registry: self), reserved.replaced)
@@ -170,7 +180,7 @@ package final class Registry: Sendable {
         let now = self.time.now
         self.state.withLock { state in
             guard let entry = state.entries.removeValue(forKey: id) else { return }
-            let subscription = entry.subscription
+            let subscription = entry.reader.subscription
             entry.device.remove(id, at: now)
             entry.user.remove(id, at: now)
             state.tidy(entry.device, entry.user, of: subscription)
@@ -184,7 +194,7 @@ package final class Registry: Sendable {
     package func readerCount(of device: DeviceID, for event: Event) -> Int {
         self.state.withLock { state in
             (state.byDevice[device]?.all ?? []).count { id in
-                guard let subscription = state.entries[id]?.subscription else { return false }
+                guard let subscription = state.entries[id]?.reader.subscription else { return false }
                 return subscription.filter.passes(event, in: subscription.scope)
             }
         }
@@ -193,7 +203,7 @@ package final class Registry: Sendable {
     /// How the device reads: its newest open stream or waiting poll; `nil` if it has none.
     package func transport(of device: DeviceID) -> Transport? {
         self.state.withLock { state in
-            state.byDevice[device]?.all.max().flatMap { state.entries[$0]?.subscription.transport }
+            state.byDevice[device]?.all.max().flatMap { state.entries[$0]?.reader.subscription.transport }
         }
     }
 
@@ -214,7 +224,7 @@ package final class Registry: Sendable {
     func wires(of device: DeviceID) -> [(id: Int, loop: Int, transport: Transport)] {
         self.state.withLock { state in
             (state.byDevice[device]?.all ?? []).compactMap { id in
-                state.entries[id].map { (id, $0.loop, $0.subscription.transport) }
+                state.entries[id].map { (id, $0.reader.loop, $0.reader.subscription.transport) }
             }
         }
     }
@@ -231,6 +241,20 @@ package final class Registry: Sendable {
             return Set(reading.keys).union(state.lastSeen.keys)
         }
     }
+
+    /// Open streams and waiting polls, ascending by id; at most `limit`.
+    func readers(of user: UserID?, by transport: Transport?, after: Int, limit: Int) -> [Reader] {
+        let found = self.state.withLock { state in
+            state.entries.values.map(\.reader).filter { reader in
+                reader.id > after && user.map { reader.subscription.user == $0 } ?? true
+                    && transport.map { reader.subscription.transport == $0 } ?? true
+            }
+        }
+        return Array(found.sorted { $0.id < $1.id }.prefix(limit))
+    }
+
+    /// The loop of an open stream or a waiting poll; `nil` if there is none of this id any more.
+    func loop(of id: Int) -> Int? { self.state.withLock { $0.entries[id]?.reader.loop } }
 
     /// Open streams and waiting polls in all.
     package var readerCount: Int { self.state.withLock { $0.entries.count } }

@@ -14,6 +14,7 @@ import Darwin
 final class DataDirectory: Sendable {
     let path: String
     var databasePath: String { self.path + "/comblang.sqlite" }
+    var copies: CopyDirectory { CopyDirectory(path: self.path + "/backups") }
     /// `nil` once unlocked.
     private let lockDescriptor: Mutex<Int32?>
 

@@ -26,7 +26,7 @@ struct ContractAnswerTests {
             unseen.withLock { $0 = $0?.intersection(missing) ?? missing }
         }
         // Refusals and results need no socket.
-        try await TestServer.run { server in
+        try await TestServer.run(settings: GatewaySettings(adminsSearchMessages: true)) { server in
             server.gateway.readiness.becameReady()
             try await play(server) { scenario in
                 try await scenario.refuseStrangers()

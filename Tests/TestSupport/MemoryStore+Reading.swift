@@ -120,7 +120,7 @@ extension MemoryReading {
         let terms = query.search.map(SearchTerms.init)
         let ascends = query.afterSeq != nil && query.beforeSeq == nil
         let found = self.state.messages.values.filter { message in
-            message.room == query.room
+            query.room.map { message.room == $0 } ?? true
                 && query.beforeSeq.map { message.seq < $0 } ?? true
                 && query.afterSeq.map { message.seq > $0 } ?? true
                 && query.user.map { message.user == $0 } ?? true

@@ -69,6 +69,11 @@ extension CallRows {
 }
 
 extension CallStateMachine {
+    /// The server went on from a backup in which the call had not ended.
+    package mutating func restored(at now: Timestamp) -> [CallAction] {
+        self.rows.call.state == .ended ? [] : self.end(.lost, by: nil, at: now)
+    }
+
     /// Carries out what is due, in the order of its time, so that a late turn (the server was down) decides as an
     /// early one would have. Nothing is due: nothing happens.
     package mutating func timePassed(at now: Timestamp) -> [CallAction] {

@@ -95,6 +95,9 @@ package protocol StoreReader {
     /// Admins who are neither suspended nor deleted.
     func actingAdminCount() throws -> Int
     func rooms(_ query: RoomQuery) throws -> [RoomOverview]
+    func backup(_ id: BackupID) throws -> Backup?
+    /// Newest first (descending by id).
+    func backups(before: BackupID?, limit: Int) throws -> [Backup]
     /// Newest first (descending by id), or oldest first when only `after` is given.
     func auditEntries(_ query: AuditQuery) throws -> [AuditEntry]
 
@@ -114,9 +117,10 @@ package protocol StoreReader {
     func idempotentAnswer(user: UserID, method: String, path: String, key: String) throws -> IdempotentAnswer?
 }
 
-/// One page of a room's history.
+/// One page of a room's history, or of all rooms'.
 package struct MessageQuery: Hashable, Sendable {
-    package var room: RoomID
+    /// `nil`: in all rooms.
+    package var room: RoomID?
     /// Exclusive bounds by seq.
     package var beforeSeq: Int64?
     package var afterSeq: Int64?
@@ -127,7 +131,7 @@ package struct MessageQuery: Hashable, Sendable {
     package var limit: Int
 
     package init(
-        room: RoomID, beforeSeq: Int64? = nil, afterSeq: Int64? = nil, search: String? = nil, user: UserID? = nil,
+        room: RoomID?, beforeSeq: Int64? = nil, afterSeq: Int64? = nil, search: String? = nil, user: UserID? = nil,
         limit: Int
     ) {
         self.room = room

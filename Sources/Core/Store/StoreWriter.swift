@@ -81,6 +81,9 @@ package protocol StoreWriter: StoreReader {
 
     // MARK: Admin
 
+    func insert(_ backup: Backup) throws
+    func update(_ backup: Backup) throws
+    func delete(_ backup: Backup) throws
     func insert(_ entry: AuditEntry) throws
     /// Deletes the oldest entries: those from before `time`, and those beyond the newest `countMax`; at most `limit`.
     /// Returns how many.

@@ -17,6 +17,8 @@ package enum AuditAction: String, Sendable, CaseIterable {
     case connectionsListed = "connections.list"
     case connectionCut = "connections.cut"
     case backupStarted = "backups.create"
+    /// By whoever holds the data directory, not over HTTP.
+    case backupRestored = "backups.restore"
 }
 
 /// What is done, before it is known who does it and when.

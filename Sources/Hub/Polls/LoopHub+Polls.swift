@@ -115,7 +115,7 @@ package final class PollReader {
         after cursor: Cursor, limit: Int, timeout: Duration, answer: @escaping (PollResult) -> Void
     ) -> Bool {
         guard cursor.epoch == self.hub.epoch, let reservation = try? self.reserve() else { return false }
-        let waiter = PollWaiter(limit: limit, isRepeated: true) { result in
+        let waiter = PollWaiter(id: reservation.id, limit: limit, isRepeated: true) { result in
             withExtendedLifetime(reservation) { answer(result) }
         }
         guard self.hub.poll(self.subscriber, after: cursor.seq, waiter) else { return false }

@@ -16,6 +16,9 @@ struct Configuration: Sendable {
         case all
     }
 
+    /// A thing that is off unless an operator wants it.
+    enum Switch: String, CaseIterable, Sendable { case on, off }
+
     /// Address or name to listen on. Default 127.0.0.1: nobody else reaches a server that was started to try it out.
     let host: String
     /// 0…65535, default 8080. 0 takes a free port, which the first line of output tells.
@@ -30,6 +33,8 @@ struct Configuration: Sendable {
     /// How long the ends of open streams are spread over when the server stops: 0…10 s, default 3 s. With what follows
     /// the process is gone within 15 s.
     let drain: Duration
+    /// Backups that are done and stay, 1…100, default 7; older ones are deleted when one is done.
+    let backupsKept: Int
     let gateway: GatewaySettings
     /// The file of the TURN secret, if it is in one; for `doctor`, which looks at who may read it.
     let turnSecretFile: String?
@@ -52,6 +57,7 @@ struct Configuration: Sendable {
         retention.eventsMax = settings.integer("retentionEvents", in: 100...1_000_000_000, default: retention.eventsMax)
         self.retention = retention
         self.drain = .seconds(settings.integer("drainSeconds", in: 0...10, default: 3))
+        self.backupsKept = settings.integer("backupsKept", in: 1...Limits.backupsKeptMax, default: 7)
         self.turnSecretFile = settings.optionalText("turnSecretFile")
         self.gateway = Self.gatewaySettings(&settings, turnSecretFile: self.turnSecretFile)
         self.isTurnSecretInFile = settings.isInFile("turnSecret")
@@ -78,6 +84,7 @@ struct Configuration: Sendable {
         gateway.turn = Self.turnServers(&settings, secretFile: turnSecretFile)
         gateway.joinedParticipantsMax = settings.integer(
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
+        gateway.adminsSearchMessages = settings.choice("adminMessageSearch", default: Switch.off) == .on
         return gateway
     }
 

@@ -48,6 +48,10 @@ struct ServeFlags: ParsableArguments {
     var recentMegabytes: String?
     @Option(help: "How long they are kept there, in seconds. (default: 60)")
     var recentSeconds: String?
+    @Option(help: "Whether admins may search everybody's messages: on or off. (default: off)")
+    var adminMessageSearch: String?
+    @Option(help: "Backups that stay; older ones are deleted. (default: 7)")
+    var backupsKept: String?
     @Option(help: "When stopping, streams end spread over so long. (default: 3)")
     var drainSeconds: String?
 
@@ -63,7 +67,8 @@ struct ServeFlags: ParsableArguments {
             "heartbeatSeconds": self.heartbeatSeconds, "streamStallSeconds": self.streamStallSeconds,
             "streamsPerDevice": self.streamsPerDevice, "streamsPerUser": self.streamsPerUser,
             "recentEvents": self.recentEvents, "recentMegabytes": self.recentMegabytes,
-            "recentSeconds": self.recentSeconds,
+            "recentSeconds": self.recentSeconds, "adminMessageSearch": self.adminMessageSearch,
+            "backupsKept": self.backupsKept,
             "drainSeconds": self.drainSeconds,
         ]
         return all.compactMapValues { $0 }
