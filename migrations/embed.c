@@ -8,9 +8,14 @@ static const unsigned char calls[] = {
 #embed "0002_calls.sql"
 };
 
+static const unsigned char admin[] = {
+#embed "0005_admin.sql"
+};
+
 static const comblang_migration migrations[] = {
     {"0001_initial", initial, sizeof initial},
     {"0002_calls", calls, sizeof calls},
+    {"0005_admin", admin, sizeof admin},
 };
 
 const comblang_migration *comblang_migrations(size_t *count) {

@@ -41,6 +41,14 @@ package enum Limits {
     package static let roomsPerUserMax = 1000
     package static let membersPerRoomMax = 100_000
 
+    // MARK: Admin
+
+    /// Entries of the audit log that are kept: so many and so long, about 400 MB. The oldest go first.
+    package static let auditEntriesMax = 1_000_000
+    package static let auditKept = Duration.seconds(366 * 24 * 3600)
+    /// A parameter's text in an entry of the audit log; the rest is cut off.
+    package static let auditTextCharactersMax = 200
+
     // MARK: Streams
 
     package static let streamsPerDeviceMax = 8

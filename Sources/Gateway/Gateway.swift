@@ -51,6 +51,10 @@ package struct Gateway: Sendable {
         IceServersController(gateway: self).addRoutes(to: signedIn)
         EventController(gateway: self).addRoutes(open: open, signedIn: signedIn)
 
+        let admin = signedIn.group("").add(middleware: AdminMiddleware())
+        AuditController(gateway: self).addRoutes(to: admin)
+        AdministrationController(gateway: self).addRoutes(to: admin)
+
         router.answerOtherMethods()
         return router
     }

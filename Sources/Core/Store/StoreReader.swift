@@ -58,6 +58,15 @@ package protocol StoreReader {
     /// Signals not known to be delivered whose time is over; those due first come first.
     func signalsDue(by time: Timestamp, limit: Int) throws -> [PendingSignal]
 
+    // MARK: Admin
+
+    func users(_ query: UserQuery) throws -> [UserOverview]
+    /// Admins who are neither suspended nor deleted.
+    func actingAdminCount() throws -> Int
+    func rooms(_ query: RoomQuery) throws -> [RoomOverview]
+    /// Newest first (descending by id), or oldest first when only `after` is given.
+    func auditEntries(_ query: AuditQuery) throws -> [AuditEntry]
+
     // MARK: The log
 
     /// Events in `(after, through]` that `visibility` sees and `filter` lets through in `scope`, ascending by seq, at

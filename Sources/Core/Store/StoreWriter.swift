@@ -70,6 +70,13 @@ package protocol StoreWriter: StoreReader {
     /// Makes pending signals of the call due whose events were deleted from the log.
     func expireDeletedSignals(of call: CallID, at time: Timestamp) throws
 
+    // MARK: Admin
+
+    func insert(_ entry: AuditEntry) throws
+    /// Deletes the oldest entries: those from before `time`, and those beyond the newest `countMax`; at most `limit`.
+    /// Returns how many.
+    func deleteAuditEntries(before time: Timestamp, countMax: Int, limit: Int) throws -> Int
+
     // MARK: Idempotency and housekeeping
 
     func insert(_ answer: IdempotentAnswer, user: UserID, method: String, path: String, key: String) throws

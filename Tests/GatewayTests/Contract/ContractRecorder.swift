@@ -143,6 +143,8 @@ struct ContractRequest {
         ContractRequest(
             id: "updateParticipant", body: #"{"connection":"connected"}"#, badBody: #"{"connection":"maybe"}"#),
         ContractRequest(id: "getIceServers", query: "call={call}"),
+        ContractRequest(
+            id: "changeUserRights", body: #"{"suspended":false}"#, badBody: #"{"role":"emperor"}"#),
         ContractRequest(id: "deleteUser"),
     ]
 
