@@ -55,7 +55,8 @@ let package = Package(
     targets: [
         .target(
             name: "CMigrations", path: "migrations",
-            exclude: ["0001_initial.sql", "0002_calls.sql", "0005_admin.sql"], publicHeadersPath: "include"),
+            exclude: ["0001_initial.sql", "0002_calls.sql", "0005_admin.sql", "0008_api_keys.sql"],
+            publicHeadersPath: "include"),
         .target(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),

@@ -36,6 +36,11 @@ package enum Limits {
     /// The token in the data directory; whoever can read it can also read the database.
     package static let adminTokenLifetime = Duration.seconds(10 * 365 * 24 * 3600)
     package static let guestLifetime = Duration.seconds(24 * 3600)
+    /// API keys of one user; above 409 `limit-reached`. One for each script, with room.
+    package static let apiKeysPerUserMax = 50
+    package static let apiKeyNameCharactersMax = 64
+    /// How far ahead a key may expire; never is further.
+    package static let apiKeyLifetimeMax = Duration.seconds(10 * 366 * 24 * 3600)
     package static let ticketOpensWithin = Duration.seconds(60)
     package static let ticketLifetime = Duration.seconds(12 * 3600)
     package static let roomsPerUserMax = 1000
@@ -48,6 +53,14 @@ package enum Limits {
     package static let auditKept = Duration.seconds(366 * 24 * 3600)
     /// A parameter's text in an entry of the audit log; the rest is cut off.
     package static let auditTextCharactersMax = 200
+
+    /// Invites that have not expired; above 409 `limit-reached`.
+    package static let invitesMax = 1000
+    /// People who sign up with one invite: a school.
+    package static let inviteUsesMax = 10_000
+    package static let inviteNoteCharactersMax = 200
+    package static let inviteLifetimeDefault = Duration.seconds(7 * 24 * 3600)
+    package static let inviteLifetimeMax = Duration.seconds(90 * 24 * 3600)
 
     // MARK: Streams
 

@@ -14,6 +14,7 @@ package struct Gateway: Sendable {
     package let settings: GatewaySettings
     package let readiness: Readiness
     package let logger: Logger
+    let limiter: RateLimiter
     let date = DateField()
 
     package init(
@@ -30,6 +31,7 @@ package struct Gateway: Sendable {
         self.settings = settings
         self.readiness = readiness
         self.logger = logger
+        self.limiter = RateLimiter(settings.rates, time: time)
     }
 
     /// All routes with their middleware. Every path answers methods that it lacks with 405 and `Allow`.
@@ -42,6 +44,7 @@ package struct Gateway: Sendable {
 
         OperationsController(gateway: self).addRoutes(to: open)
         UserController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+        APIKeyController(gateway: self).addRoutes(to: signedIn)
         TokenController(gateway: self).addRoutes(open: open, signedIn: signedIn)
         StreamTicketController(gateway: self).addRoutes(to: signedIn)
         RoomController(gateway: self).addRoutes(to: signedIn)
@@ -54,6 +57,7 @@ package struct Gateway: Sendable {
         let admin = signedIn.group("").add(middleware: AdminMiddleware())
         AuditController(gateway: self).addRoutes(to: admin)
         AdministrationController(gateway: self).addRoutes(to: admin)
+        InviteController(gateway: self).addRoutes(to: admin)
 
         router.answerOtherMethods()
         return router
@@ -87,6 +91,10 @@ package struct GatewaySettings: Sendable {
     package var iceServerURLs: [String]
     /// At most so many joined participants in a call.
     package var joinedParticipantsMax: Int
+    /// How many requests are allowed.
+    package var rates = RateSettings.off
+    /// Who is believed about the addresses of clients.
+    package var trustedProxies = TrustedProxies()
 
     package static let seedIceServerURLs = [
         "stun:stun.l.google.com:19302", "stun:stun1.l.google.com:19302", "stun:stun2.l.google.com:19302",

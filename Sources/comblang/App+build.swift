@@ -37,7 +37,9 @@ extension App {
         let hub = try await Hub.following(
             store, on: eventLoops, settings: configuration.hub, time: time, logger: logger)
         let authenticator = try await Authenticator(store: store, tokens: tokens, time: time, logger: logger)
-        let signIn = SignIn(store: store, passwords: PasswordHasher(), tokens: tokens, time: time, ids: ids)
+        let signIn = SignIn(
+            store: store, passwords: PasswordHasher(), tokens: tokens, time: time, ids: ids,
+            registration: configuration.registration)
         let gateway = Gateway(
             store: store, hub: hub, authenticator: authenticator, signIn: signIn, time: time, ids: ids,
             settings: configuration.gateway, readiness: readiness, logger: logger)

@@ -83,6 +83,8 @@ struct MemoryState: Sendable {
     var sessions: [SessionID: Session] = [:]
     var refreshTokens: [String: RefreshToken] = [:]
     var tickets: [String: StreamTicket] = [:]
+    var apiKeys: [APIKeyID: APIKey] = [:]
+    var invites: [InviteID: Invite] = [:]
     var rooms: [RoomID: Room] = [:]
     var members: [MemberKey: Member] = [:]
     var messages: [MessageID: Message] = [:]

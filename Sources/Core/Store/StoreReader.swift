@@ -21,6 +21,15 @@ package protocol StoreReader {
     func session(_ id: SessionID) throws -> Session?
     func refreshToken(hash: String) throws -> RefreshToken?
     func streamTicket(hash: String) throws -> StreamTicket?
+    func apiKey(hash: String) throws -> APIKey?
+    /// The key whose device this session is; `nil` for somebody's who signed in.
+    func apiKey(of session: SessionID) throws -> APIKey?
+    /// Ascending by id, expired ones too.
+    func apiKeys(of user: UserID) throws -> [APIKey]
+    func invite(_ id: InviteID) throws -> Invite?
+    func invite(hash: String) throws -> Invite?
+    /// Ascending by id, expired ones too.
+    func invites(after: InviteID?, limit: Int) throws -> [Invite]
 
     // MARK: Rooms and chat
 

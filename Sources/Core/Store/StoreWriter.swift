@@ -39,6 +39,12 @@ package protocol StoreWriter: StoreReader {
     func deleteRefreshTokens(of session: SessionID, below generation: Int) throws
     func insert(_ ticket: StreamTicket) throws
     func update(_ ticket: StreamTicket) throws
+    func insert(_ key: APIKey) throws
+    func delete(_ key: APIKey) throws
+    func insert(_ invite: Invite) throws
+    func update(_ invite: Invite) throws
+    func delete(_ invite: Invite) throws
+    func deleteInvites(expiredBy time: Timestamp) throws
 
     // MARK: Rooms and chat
 

@@ -17,6 +17,8 @@ package enum AuditAction: String, Sendable, CaseIterable {
     case connectionsListed = "connections.list"
     case connectionCut = "connections.cut"
     case backupStarted = "backups.create"
+    case inviteCreated = "invites.create"
+    case inviteDeleted = "invites.delete"
 }
 
 /// What is done, before it is known who does it and when.
@@ -38,7 +40,7 @@ package struct AuditRecord: Hashable, Sendable {
 package struct RequestOrigin: Hashable, Sendable {
     /// As in `X-Request-Id` and in the server's log; empty if it was none.
     package let requestID: String
-    /// The other end of the connection, which may be a proxy; `nil` if unknown.
+    /// The client's, behind proxies that are trusted; `nil` if unknown.
     package let remoteAddress: String?
 
     package init(requestID: String = "", remoteAddress: String? = nil) {

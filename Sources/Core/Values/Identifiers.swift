@@ -101,6 +101,20 @@ package struct AuditEntryID: Identifier {
     package init(known text: String) { self.text = text }
 }
 
+/// Names an API key: `key_…`. The key itself is a secret, `cbk_…`.
+package struct APIKeyID: Identifier {
+    package static let prefix = "key_"
+    package let text: String
+    package init(known text: String) { self.text = text }
+}
+
+/// Names an invite to sign up: `inv_…`. Its code is a secret, `cbi_…`.
+package struct InviteID: Identifier {
+    package static let prefix = "inv_"
+    package let text: String
+    package init(known text: String) { self.text = text }
+}
+
 /// A device: a session and, optionally, what the client calls itself, `ses_01JD…` or `ses_01JD….tab-2`.
 ///
 /// Two tabs or two scripts of one token are two devices when they say so.

@@ -11,6 +11,8 @@ package struct SecretToken: Sendable {
         case refresh = "cbr_"
         case ticket = "cbt_"
         case leave = "cbl_"
+        case apiKey = "cbk_"
+        case invite = "cbi_"
     }
 
     /// What the client gets, once.

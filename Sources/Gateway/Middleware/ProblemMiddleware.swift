@@ -24,6 +24,7 @@ struct ProblemMiddleware: RouterMiddleware {
                 instance: context.requestID)
         }
         response.headers[.requestID] = context.requestID
+        if let verdict = context.rate.verdict { response.headers.set(verdict) }
         if request.headers[.upgrade] != nil, response.status != .switchingProtocols {
             // NIO's decoder reads nothing further once it saw `Upgrade` (curl --http2 sends one in clear text).
             response.headers[.connection] = "close"

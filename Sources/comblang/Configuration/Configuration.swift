@@ -30,6 +30,8 @@ struct Configuration: Sendable {
     /// How long the ends of open streams are spread over when the server stops: 0…10 s, default 3 s. With what follows
     /// the process is gone within 15 s.
     let drain: Duration
+    /// Who may sign up: `open` (default), `invite` or `closed`.
+    let registration: Registration
     let gateway: GatewaySettings
     let hub: HubSettings
 
@@ -48,6 +50,14 @@ struct Configuration: Sendable {
         retention.eventsMax = settings.integer("retentionEvents", in: 100...1_000_000_000, default: retention.eventsMax)
         self.retention = retention
         self.drain = .seconds(settings.integer("drainSeconds", in: 0...10, default: 3))
+        self.registration = settings.choice("registration", default: .open)
+        let mayBeOpen = settings.flag("allowOpenRegistration", default: false)
+        if self.registration == .open, !mayBeOpen, !Self.isLoopback(self.host) {
+            settings.fault(
+                "registration",
+                "is open, and \(self.host) is reached from other machines: choose --registration invite or closed, or "
+                    + "say --allow-open-registration true if everybody may sign up")
+        }
         self.gateway = Self.gatewaySettings(&settings)
         self.hub = Self.hubSettings(&settings, drain: self.drain)
         settings.rejectUnknownMembers()
@@ -71,7 +81,36 @@ struct Configuration: Sendable {
         }
         gateway.joinedParticipantsMax = settings.integer(
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
+        gateway.rates = Self.rates(&settings)
+        let proxies = settings.list("trustedProxies", default: []) { block in
+            IPNetwork(block) == nil ? "must hold addresses or blocks like 10.0.0.0/8" : nil
+        }
+        gateway.trustedProxies = TrustedProxies(
+            networks: proxies.compactMap { IPNetwork($0) },
+            field: settings.choice("proxyHeader", default: TrustedProxies.Field.forwardedFor))
         return gateway
+    }
+
+    /// `rateLimits` turns all of them off; each has its own setting, `rateReads` and so on.
+    private static func rates(_ settings: inout SettingsReader) -> RateSettings {
+        let isOn = settings.flag("rateLimits", default: true)
+        var rates = RateSettings.standard
+        for rateClass in RateClass.allCases {
+            let words = rateClass.rawValue.split(separator: "-").map { $0.prefix(1).uppercased() + $0.dropFirst() }
+            let standard = rates.quotas[rateClass].map { "\($0.count)/\($0.windowSeconds)" } ?? "off"
+            let name = "rate\(words.joined())"
+            let text = settings.text(name, default: standard)
+            rates.quotas[rateClass] = RateQuota(text)
+            if text != "off", rates.quotas[rateClass] == nil {
+                settings.fault(name, "must be off or like 600/60: so many requests in so many seconds")
+            }
+        }
+        return isOn ? rates : .off
+    }
+
+    private static func isLoopback(_ host: String) -> Bool {
+        host == "localhost" || IPAddress(host) == IPAddress("::1")
+            || (IPAddress(host).flatMap { IPNetwork("127.0.0.0/8")?.contains($0) } ?? false)
     }
 
     private static func hubSettings(_ settings: inout SettingsReader, drain: Duration) -> HubSettings {

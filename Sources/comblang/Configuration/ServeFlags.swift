@@ -22,6 +22,32 @@ struct ServeFlags: ParsableArguments {
     var iceServers: String?
     @Option(help: "Whose profiles users see: shared-room or all. (default: shared-room)")
     var usersVisible: String?
+    @Option(help: "Who may sign up: open, invite or closed. (default: open)")
+    var registration: String?
+    @Option(help: "true: open registration on an address that other machines reach. (default: false)")
+    var allowOpenRegistration: String?
+    @Option(help: "false: requests are not limited; for load tests. (default: true)")
+    var rateLimits: String?
+    @Option(help: "Reads of a user, as requests/seconds, or off. (default: 1200/60)")
+    var rateReads: String?
+    @Option(help: "Writes of a user that have no limit of their own. (default: 600/60)")
+    var rateWrites: String?
+    @Option(help: "Messages that a user posts. (default: 600/60)")
+    var rateMessages: String?
+    @Option(help: "Signals that a user sends. (default: 3000/60)")
+    var rateSignals: String?
+    @Option(help: "Polls and streams that a user opens. (default: 3000/60)")
+    var rateEvents: String?
+    @Option(help: "Users that sign up from an address. (default: 100/600)")
+    var rateSignUps: String?
+    @Option(help: "Requests of an address without valid credentials. (default: 3000/60)")
+    var rateAnonymous: String?
+    @Option(help: "Passwords tried for a name from an address. (default: 10/300)")
+    var ratePasswords: String?
+    @Option(help: "Proxies that are believed about clients' addresses: addresses or blocks, separated by commas.")
+    var trustedProxies: String?
+    @Option(help: "What they write: x-forwarded-for or forwarded. (default: x-forwarded-for)")
+    var proxyHeader: String?
     @Option(help: "Joined participants of a call at most. (default: 8)")
     var callParticipants: String?
     @Option(help: "Streams end after so long, give or take a tenth, and clients come back. (default: 600)")
@@ -49,7 +75,13 @@ struct ServeFlags: ParsableArguments {
             "host": self.host, "port": self.port, "dataDir": self.dataDir, "logLevel": self.logLevel,
             "retentionHours": self.retentionHours, "retentionEvents": self.retentionEvents,
             "corsOrigins": self.corsOrigins, "iceServers": self.iceServers, "usersVisible": self.usersVisible,
-            "callParticipants": self.callParticipants, "streamRotateSeconds": self.streamRotateSeconds,
+            "registration": self.registration, "allowOpenRegistration": self.allowOpenRegistration,
+            "rateLimits": self.rateLimits, "rateReads": self.rateReads, "rateWrites": self.rateWrites,
+            "rateMessages": self.rateMessages, "rateSignals": self.rateSignals, "rateEvents": self.rateEvents,
+            "rateSignUps": self.rateSignUps, "rateAnonymous": self.rateAnonymous,
+            "ratePasswords": self.ratePasswords, "trustedProxies": self.trustedProxies,
+            "proxyHeader": self.proxyHeader, "callParticipants": self.callParticipants,
+            "streamRotateSeconds": self.streamRotateSeconds,
             "heartbeatSeconds": self.heartbeatSeconds, "streamStallSeconds": self.streamStallSeconds,
             "streamsPerDevice": self.streamsPerDevice, "streamsPerUser": self.streamsPerUser,
             "recentEvents": self.recentEvents, "recentMegabytes": self.recentMegabytes,

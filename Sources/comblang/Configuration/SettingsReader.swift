@@ -70,6 +70,16 @@ struct SettingsReader {
         return found
     }
 
+    /// `true` or `false`.
+    mutating func flag(_ name: String, default value: Bool) -> Bool {
+        guard let found = try? self.reader(name, default: .bool(value)).requiredBool(forKey: ConfigKey(name)) else {
+            self.fault(name, "must be true or false")
+            return value
+        }
+        self.inForce.append((name, String(found)))
+        return found
+    }
+
     /// One of an enumeration's values.
     mutating func choice<Value: RawRepresentable<String> & CaseIterable>(_ name: String, default value: Value) -> Value
     {
@@ -117,7 +127,8 @@ struct SettingsReader {
         return ConfigReader(providers: self.providers + [defaults])
     }
 
-    private mutating func fault(_ name: String, _ text: String) {
+    /// Says what is wrong with a setting that was read.
+    mutating func fault(_ name: String, _ text: String) {
         let variable = Self.variable(name)
         let flag = variable.lowercased().replacing("_", with: "-")
         self.faults.append("\(name) \(text) (--\(flag), COMBLANG_\(variable))")

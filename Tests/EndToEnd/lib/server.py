@@ -77,7 +77,8 @@ def assert_one_line_error(result: subprocess.CompletedProcess, *words: str) -> N
 class Server:
     """`comblang serve` on a free port of 127.0.0.1, with its own data directory and log.
 
-    The port is chosen by the server on its first start and kept by every later one.
+    The port is chosen by the server on its first start and kept by every later one. Requests are not limited unless a
+    test says so.
     """
 
     def __init__(self, directory: Path, **settings):
@@ -109,7 +110,7 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [BINARY, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data)],
-                env=environment(**self.settings), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environment(**({"rate_limits": "false"} | self.settings)), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True)
         _running.add(self.process)
 

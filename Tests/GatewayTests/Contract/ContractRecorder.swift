@@ -77,12 +77,15 @@ struct ContractPlace {
     var message = "msg_00000000000000000000000000"
     var call = "call_00000000000000000000000000"
     var slug = "no-such-problem"
+    var key = "key_00000000000000000000000000"
+    var invite = "inv_00000000000000000000000000"
 
     /// Replaces `{room}` and the like.
     func filling(_ template: String) -> String {
         template.replacing("{room}", with: self.room).replacing("{user}", with: self.user)
             .replacing("{message}", with: self.message).replacing("{call}", with: self.call)
-            .replacing("{slug}", with: self.slug)
+            .replacing("{slug}", with: self.slug).replacing("{key}", with: self.key)
+            .replacing("{invite}", with: self.invite)
     }
 }
 
@@ -146,6 +149,10 @@ struct ContractRequest {
         ContractRequest(
             id: "changeUserRights", body: #"{"suspended":false}"#, badBody: #"{"role":"emperor"}"#),
         ContractRequest(id: "deleteUser"),
+        ContractRequest(
+            id: "createApiKey", body: #"{"name":"bot","scopes":["messages:write"]}"#,
+            badBody: #"{"name":"bot","scopes":["everything"]}"#),
+        ContractRequest(id: "createInvite", body: #"{"uses":2,"note":"kelas 7b"}"#, badBody: #"{"uses":0}"#),
     ]
 
     static func named(_ id: String) -> ContractRequest { self.all.first { $0.id == id } ?? ContractRequest(id: id) }

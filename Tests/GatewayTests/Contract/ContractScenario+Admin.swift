@@ -17,9 +17,12 @@ extension ContractScenario {
     func administer() async throws {
         var dewi = self.place
         dewi.user = self.dewi.id
-        for id in ["listAllUsers", "listAllRooms", "changeUserRights", "listAudit"] {
+        for id in ["listAllUsers", "listAllRooms", "changeUserRights", "listAudit", "createInvite", "listInvites"] {
             let answer = try await self.send(id, token: self.adminToken, at: dewi)
             #expect(200..<300 ~= answer.status, "\(id): \(answer.text)")
+            if id == "createInvite" { dewi.invite = answer.value["id"]?.stringValue ?? "" }
         }
+        #expect(try await self.send("deleteInvite", token: self.adminToken, at: dewi).status == 204)
+        try await self.fillInvites()
     }
 }
