@@ -26,7 +26,7 @@ extension App {
     /// - parameters:
     ///   - store: open; whoever opened it closes it.
     ///   - onListening: called once, with the port, when requests are taken.
-    /// - throws: the store's error.
+    /// - throws: the store's error; ``TLSProblem`` for a certificate that cannot be used.
     static func buildApplication(
         configuration: Configuration, store: any EventStore, tokens: AccessTokens, time: any TimeSource,
         logger: Logger, onListening: @escaping @Sendable (Int) -> Void
@@ -45,12 +45,19 @@ extension App {
             settings: configuration.gateway, readiness: readiness, logger: logger)
         let sweeps = Self.sweeps(
             store, hub: hub, retention: configuration.retention, ids: ids, time: time, logger: logger)
+        let certificates = try configuration.tls.map { files in
+            try TLSCertificates(certificatePath: files.certificate, keyPath: files.key, logger: logger)
+        }
+        var services: [any Service] = [hub] + sweeps
+        if let certificates, let files = configuration.tls {
+            services.append(CertificateWatch(certificates: certificates, interval: files.reloadEvery))
+        }
         let application = Application(
             router: gateway.buildRouter(),
-            server: gateway.serverBuilder(idleTimeout: Self.idleTimeout),
+            server: gateway.serverBuilder(idleTimeout: Self.idleTimeout, certificates: certificates),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
-            services: [hub] + sweeps,
+            services: services,
             onServerRunning: { channel in
                 readiness.becameReady()
                 onListening(channel.localAddress?.port ?? configuration.port)

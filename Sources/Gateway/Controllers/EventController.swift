@@ -108,9 +108,8 @@ struct EventController {
         let future = self.gateway.hub.wait(
             admission.advancedToTail(), reservation, limit: limit, timeout: timeout, on: loop)
         let watch = try? await loop.submit {
-            let connection = try ConnectionHandler.attach(to: context.channel)
-            connection.listen(
-                ConnectionHandler.Listener(closed: { self.gateway.hub.cancelWait(reservation, on: loop) }))
+            let connection = try attachStreamConnection(to: context.channel)
+            connection.listen(ConnectionListener(closed: { self.gateway.hub.cancelWait(reservation, on: loop) }))
             return NIOLoopBound(connection, eventLoop: loop)
         }.get()
         let result = try await withGracefulShutdownHandler {

@@ -25,7 +25,11 @@ struct ProblemMiddleware: RouterMiddleware {
         }
         response.headers[.requestID] = context.requestID
         if let verdict = context.rate.verdict { response.headers.set(verdict) }
-        if request.headers[.upgrade] != nil, response.status != .switchingProtocols {
+        if context.channel.isMultiplexed {
+            // HTTP/2 has no fields about the connection, and clients take one for an error (RFC 9113, 8.2.2).
+            response.headers[.connection] = nil
+            response.headers[.upgrade] = nil
+        } else if request.headers[.upgrade] != nil, response.status != .switchingProtocols {
             // NIO's decoder reads nothing further once it saw `Upgrade` (curl --http2 sends one in clear text).
             response.headers[.connection] = "close"
         }

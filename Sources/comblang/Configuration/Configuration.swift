@@ -16,6 +16,13 @@ struct Configuration: Sendable {
         case all
     }
 
+    /// Where a certificate and its key are, and how often they are looked at again (1 s to a day, default a minute).
+    struct TLSFiles: Sendable {
+        let certificate: String
+        let key: String
+        let reloadEvery: Duration
+    }
+
     /// Address or name to listen on. Default 127.0.0.1: nobody else reaches a server that was started to try it out.
     let host: String
     /// 0…65535, default 8080. 0 takes a free port, which the first line of output tells.
@@ -32,6 +39,8 @@ struct Configuration: Sendable {
     let drain: Duration
     /// Who may sign up: `open` (default), `invite` or `closed`.
     let registration: Registration
+    /// PEM files of the certificate, with those that vouch for it, and its key; `nil`: clear text.
+    let tls: TLSFiles?
     let gateway: GatewaySettings
     let hub: HubSettings
 
@@ -58,6 +67,7 @@ struct Configuration: Sendable {
                 "is open, and \(self.host) is reached from other machines: choose --registration invite or closed, or "
                     + "say --allow-open-registration true if everybody may sign up")
         }
+        self.tls = Self.tlsFiles(&settings)
         self.gateway = Self.gatewaySettings(&settings)
         self.hub = Self.hubSettings(&settings, drain: self.drain)
         settings.rejectUnknownMembers()
@@ -65,6 +75,23 @@ struct Configuration: Sendable {
             throw CommandFailure("bad setting: \(settings.faults.joined(separator: "; "))")
         }
         self.logMetadata = Dictionary(uniqueKeysWithValues: settings.inForce.map { ($0.name, .string($0.value)) })
+    }
+
+    private static func tlsFiles(_ settings: inout SettingsReader) -> TLSFiles? {
+        let certificate = settings.optionalText("tlsCertificate")
+        let key = settings.optionalText("tlsKey")
+        let seconds = settings.integer("tlsReloadSeconds", in: 1...86_400, default: 60)
+        switch (certificate, key) {
+        case (nil, nil):
+            return nil
+        case (let certificate?, let key?):
+            return TLSFiles(certificate: certificate, key: key, reloadEvery: .seconds(seconds))
+        case (nil, .some):
+            settings.fault("tlsCertificate", "is missing: a key alone is not enough")
+        case (.some, nil):
+            settings.fault("tlsKey", "is missing: a certificate alone is not enough")
+        }
+        return nil
     }
 
     private static func gatewaySettings(_ settings: inout SettingsReader) -> GatewaySettings {

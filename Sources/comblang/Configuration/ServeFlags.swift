@@ -22,6 +22,12 @@ struct ServeFlags: ParsableArguments {
     var iceServers: String?
     @Option(help: "Whose profiles users see: shared-room or all. (default: shared-room)")
     var usersVisible: String?
+    @Option(help: "A PEM file with the certificate and those that vouch for it: serves TLS, with HTTP/2.")
+    var tlsCertificate: String?
+    @Option(help: "A PEM file with its private key.")
+    var tlsKey: String?
+    @Option(help: "How often these files are looked at again; SIGHUP does so at once. (default: 60)")
+    var tlsReloadSeconds: String?
     @Option(help: "Who may sign up: open, invite or closed. (default: open)")
     var registration: String?
     @Option(help: "true: open registration on an address that other machines reach. (default: false)")
@@ -75,7 +81,9 @@ struct ServeFlags: ParsableArguments {
             "host": self.host, "port": self.port, "dataDir": self.dataDir, "logLevel": self.logLevel,
             "retentionHours": self.retentionHours, "retentionEvents": self.retentionEvents,
             "corsOrigins": self.corsOrigins, "iceServers": self.iceServers, "usersVisible": self.usersVisible,
-            "registration": self.registration, "allowOpenRegistration": self.allowOpenRegistration,
+            "tlsCertificate": self.tlsCertificate, "tlsKey": self.tlsKey,
+            "tlsReloadSeconds": self.tlsReloadSeconds, "registration": self.registration,
+            "allowOpenRegistration": self.allowOpenRegistration,
             "rateLimits": self.rateLimits, "rateReads": self.rateReads, "rateWrites": self.rateWrites,
             "rateMessages": self.rateMessages, "rateSignals": self.rateSignals, "rateEvents": self.rateEvents,
             "rateSignUps": self.rateSignUps, "rateAnonymous": self.rateAnonymous,

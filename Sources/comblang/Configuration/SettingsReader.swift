@@ -70,6 +70,13 @@ struct SettingsReader {
         return found
     }
 
+    /// A text that may be left out.
+    mutating func optionalText(_ name: String) -> String? {
+        let found = (try? self.reader(name, default: .string("")).requiredString(forKey: ConfigKey(name))) ?? ""
+        self.inForce.append((name, found))
+        return found.isEmpty ? nil : found
+    }
+
     /// `true` or `false`.
     mutating func flag(_ name: String, default value: Bool) -> Bool {
         guard let found = try? self.reader(name, default: .bool(value)).requiredBool(forKey: ConfigKey(name)) else {

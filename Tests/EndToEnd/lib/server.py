@@ -90,7 +90,11 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def scheme(self) -> str:
+        return "https" if "tls_certificate" in self.settings else "http"
 
     @property
     def pid(self) -> int:
@@ -117,12 +121,12 @@ class Server:
     def _listening(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError(f"the server exited with {self.process.returncode}:\n{self.output()}")
-        announced = re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.output())
+        announced = re.search(r"listening on https?://127\.0\.0\.1:(\d+)", self.output())
         if announced is None:
             return False
         self.port = int(announced[1])
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=5, verify=False).status_code == 200
         except httpx.TransportError:
             return False
 
