@@ -62,7 +62,9 @@ let package = Package(
     targets: [
         .target(
             name: "CMigrations", path: "migrations",
-            exclude: ["0001_initial.sql", "0002_calls.sql", "0005_admin.sql", "0008_api_keys.sql"],
+            exclude: [
+                "0001_initial.sql", "0002_calls.sql", "0005_admin.sql", "0008_api_keys.sql", "0009_webhooks.sql",
+            ],
             publicHeadersPath: "include"),
         .target(
             name: "COpenAPI", path: "openapi",
@@ -97,10 +99,17 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
+        .target(
+            name: "Webhooks",
+            dependencies: [
+                "Core", "Hub", asyncHTTPClient, crypto, nioCore, nioHTTP1, nioPosix, logging, serviceLifecycle,
+            ],
+            swiftSettings: settings),
         .executableTarget(
             name: "comblang",
             dependencies: [
-                "CMemory", "Core", "Hub", "SQLiteStore", "Gateway", hummingbird, asyncHTTPClient, nioCore, nioPosix,
+                "CMemory", "Core", "Hub", "SQLiteStore", "Gateway", "Webhooks", hummingbird, asyncHTTPClient, nioCore,
+                nioPosix,
                 nioHTTP1,
                 logging, serviceLifecycle,
                 hummingbirdCore,

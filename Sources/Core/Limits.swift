@@ -62,6 +62,21 @@ package enum Limits {
     package static let inviteLifetimeDefault = Duration.seconds(7 * 24 * 3600)
     package static let inviteLifetimeMax = Duration.seconds(90 * 24 * 3600)
 
+    // MARK: Webhooks
+
+    /// Each may hold the log back; above 409 `limit-reached`.
+    package static let webhooksMax = 100
+    package static let webhookURLBytesMax = 2048
+    package static let webhookDescriptionCharactersMax = 200
+    /// A receiver to which nothing got through for so long gets nothing any more.
+    package static let webhookFailingMax = Duration.seconds(24 * 3600)
+    /// Events for which the log waits until a webhook has them, beyond what it keeps anyway; about 1 GB.
+    package static let webhookBacklogMax: Int64 = 1_000_000
+    /// A former secret signs for so long.
+    package static let webhookFormerSecretKept = Duration.seconds(24 * 3600)
+    /// Attempts of one webhook that are shown.
+    package static let webhookAttemptsKept = 1000
+
     // MARK: Streams
 
     package static let streamsPerDeviceMax = 8

@@ -58,6 +58,7 @@ package struct Gateway: Sendable {
         AuditController(gateway: self).addRoutes(to: admin)
         AdministrationController(gateway: self).addRoutes(to: admin)
         InviteController(gateway: self).addRoutes(to: admin)
+        WebhookController(gateway: self).addRoutes(to: admin)
 
         router.answerOtherMethods()
         return router

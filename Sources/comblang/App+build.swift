@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Webhooks
 
 extension App {
     /// All parts of a server, wired but not running: the only place where they meet.
@@ -48,7 +49,9 @@ extension App {
         let certificates = try configuration.tls.map { files in
             try TLSCertificates(certificatePath: files.certificate, keyPath: files.key, logger: logger)
         }
-        var services: [any Service] = [hub] + sweeps
+        let webhooks = try await WebhookService(
+            store: store, epoch: hub.epoch, networks: configuration.webhookNetworks, time: time, logger: logger)
+        var services: [any Service] = [hub, webhooks] + sweeps
         if let certificates, let files = configuration.tls {
             services.append(CertificateWatch(certificates: certificates, interval: files.reloadEvery))
         }

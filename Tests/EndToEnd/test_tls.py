@@ -86,7 +86,9 @@ def test_curl_speaks_either(secure: Secure, version):
     polled = secure.curl("/v1/rooms/kelas/events?after=earliest&wait=0&types=message.created", version, "-H", bearer)
     assert len(json.loads(polled.stdout)["events"]) == 3
     # Refusals that say something about the connection on HTTP/1.1 must not on HTTP/2.
-    large = secure.curl("/v1/rooms", version, "-H", bearer, "-d", json.dumps({"title": "x" * 300_000}))
+    body = secure.certificate.with_name("large.json")
+    body.write_text(json.dumps({"title": "x" * 300_000}))
+    large = secure.curl("/v1/rooms", version, "-H", bearer, "-d", f"@{body}")
     assert large.returncode == 0 and json.loads(large.stdout)["type"] == "/problems/body-too-large", large.stderr
     upgrade = secure.curl("/v1/ws", version, "-H", bearer)
     assert upgrade.returncode == 0 and json.loads(upgrade.stdout)["type"] == "/problems/upgrade-required"

@@ -85,6 +85,9 @@ struct MemoryState: Sendable {
     var tickets: [String: StreamTicket] = [:]
     var apiKeys: [APIKeyID: APIKey] = [:]
     var invites: [InviteID: Invite] = [:]
+    var webhooks: [WebhookID: Webhook] = [:]
+    /// Ascending by id.
+    var webhookAttempts: [(id: Int64, webhook: WebhookID, attempt: WebhookAttempt)] = []
     var rooms: [RoomID: Room] = [:]
     var members: [MemberKey: Member] = [:]
     var messages: [MessageID: Message] = [:]

@@ -76,6 +76,18 @@ package protocol StoreReader {
     /// Newest first (descending by id), or oldest first when only `after` is given.
     func auditEntries(_ query: AuditQuery) throws -> [AuditEntry]
 
+    // MARK: Webhooks
+
+    func webhook(_ id: WebhookID) throws -> Webhook?
+    /// Ascending by id.
+    func webhooks() throws -> [Webhook]
+    /// Newest first.
+    func webhookAttempts(
+        of webhook: WebhookID, before: Int64?, limit: Int
+    ) throws -> [(id: Int64, attempt: WebhookAttempt)]
+    /// The log as it is, internal events and everybody's signals too; ascending by seq.
+    func loggedEvents(after seq: Int64, limit: Int) throws -> [Event]
+
     // MARK: The log
 
     /// Events in `(after, through]` that `visibility` sees and `filter` lets through in `scope`, ascending by seq, at

@@ -83,6 +83,16 @@ package protocol StoreWriter: StoreReader {
     /// Returns how many.
     func deleteAuditEntries(before time: Timestamp, countMax: Int, limit: Int) throws -> Int
 
+    // MARK: Webhooks
+
+    func insert(_ webhook: Webhook) throws
+    func update(_ webhook: Webhook) throws
+    /// With its attempts.
+    func delete(_ webhook: Webhook) throws
+    func insert(_ attempt: WebhookAttempt, of webhook: WebhookID) throws
+    /// Deletes all but the newest `countMax`.
+    func deleteWebhookAttempts(of webhook: WebhookID, keeping countMax: Int) throws
+
     // MARK: Idempotency and housekeeping
 
     func insert(_ answer: IdempotentAnswer, user: UserID, method: String, path: String, key: String) throws

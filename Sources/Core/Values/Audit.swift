@@ -19,6 +19,9 @@ package enum AuditAction: String, Sendable, CaseIterable {
     case backupStarted = "backups.create"
     case inviteCreated = "invites.create"
     case inviteDeleted = "invites.delete"
+    case webhookCreated = "webhooks.create"
+    case webhookChanged = "webhooks.change"
+    case webhookDeleted = "webhooks.delete"
 }
 
 /// What is done, before it is known who does it and when.

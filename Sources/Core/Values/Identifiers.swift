@@ -108,6 +108,13 @@ package struct APIKeyID: Identifier {
     package init(known text: String) { self.text = text }
 }
 
+/// Names a webhook: `hook_…`.
+package struct WebhookID: Identifier {
+    package static let prefix = "hook_"
+    package let text: String
+    package init(known text: String) { self.text = text }
+}
+
 /// Names an invite to sign up: `inv_…`. Its code is a secret, `cbi_…`.
 package struct InviteID: Identifier {
     package static let prefix = "inv_"

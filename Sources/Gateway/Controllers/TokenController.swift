@@ -23,6 +23,7 @@ struct TokenController: Sendable {
                 try verdict.requireAllowed()
             }
             signedIn = try await self.gateway.signIn.signIn(username: username, password: password)
+            self.gateway.limiter.passwordWasRight(of: username, at: address)
         case .refresh:
             guard let token = body.refreshToken else { throw Problem.invalid("refreshToken", "is required") }
             signedIn = try await self.gateway.countingRefusals(request, context) {

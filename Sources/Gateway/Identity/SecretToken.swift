@@ -26,6 +26,11 @@ package struct SecretToken: Sendable {
         self.text = kind.rawValue + random.base64URL
     }
 
+    /// What a webhook signs with, as the Standard Webhooks specification writes it. It is stored as it is.
+    static func makeWebhookSecret() -> String {
+        "whsec_" + SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }.base64EncodedString()
+    }
+
     package static func hash(of text: String) -> String { SHA256.hash(data: Data(text.utf8)).hexText }
 }
 

@@ -75,23 +75,45 @@ package final class RateLimiter: Sendable {
     }
 
     /// Puts back what was counted for a request that is counted again.
-    func giveBack(_ rateClass: RateClass, of subject: Subject) {
+    func giveBack(_ rateClass: RateClass, of subject: Subject, widenedBy factor: Int = 1) {
         guard let quota = self.settings.quotas[rateClass] else { return }
         let key = Key(rateClass: rateClass, subject: subject)
-        self.shard(of: key).buckets.withLock { $0.giveBack(key, of: quota) }
+        self.shard(of: key).buckets.withLock { $0.giveBack(key, of: quota * factor) }
     }
 
-    /// Counts an attempt to sign in; the tightest of its three buckets answers.
+    /// Counts an attempt to sign in; the tightest of its three buckets answers. One that is refused by any of them is
+    /// counted in none: who is stopped at one address does not lock the name's owner out at another.
     func takePassword(of username: String, at address: IPAddress?) -> RateVerdict? {
+        var tightest: RateVerdict?
+        var taken: [(subject: Subject, factor: Int)] = []
+        for bucket in Self.passwordBuckets(of: username, at: address) {
+            guard let verdict = self.take(.passwords, of: bucket.subject, widenedBy: bucket.factor) else { return nil }
+            guard verdict.isAllowed else {
+                for earlier in taken { self.giveBack(.passwords, of: earlier.subject, widenedBy: earlier.factor) }
+                return verdict
+            }
+            taken.append(bucket)
+            if verdict.remaining < tightest?.remaining ?? Int.max { tightest = verdict }
+        }
+        return tightest
+    }
+
+    /// The attempt was none of those that are to be few.
+    func passwordWasRight(of username: String, at address: IPAddress?) {
+        for (subject, factor) in Self.passwordBuckets(of: username, at: address) {
+            self.giveBack(.passwords, of: subject, widenedBy: factor)
+        }
+    }
+
+    private static func passwordBuckets(
+        of username: String, at address: IPAddress?
+    ) -> [(subject: Subject, factor: Int)] {
         // A name that nobody can have would only fill the table.
         let name = User.isValid(username: username) ? username : ""
-        var verdicts = [self.take(.passwords, of: .name(name), widenedBy: Self.widening)]
-        if let address {
-            verdicts.append(self.take(.passwords, of: .nameAtAddress(name, address.client)))
-            verdicts.append(self.take(.passwords, of: .address(address.client), widenedBy: Self.widening))
-        }
-        let known = verdicts.compactMap { $0 }
-        return known.first { !$0.isAllowed } ?? known.min { $0.remaining < $1.remaining }
+        guard let address = address?.client else { return [(.name(name), Self.widening)] }
+        return [
+            (.nameAtAddress(name, address), 1), (.name(name), Self.widening), (.address(address), Self.widening),
+        ]
     }
 
     private func shard(of key: Key) -> Shard {

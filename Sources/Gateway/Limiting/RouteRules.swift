@@ -19,7 +19,7 @@ package struct RouteRule: Sendable {
     /// - parameter path: as it was given to the router: `/v1/rooms/{room}`.
     package static func rule(_ method: HTTPRequest.Method, _ path: String) -> RouteRule? {
         let isReading = method == .get || method == .head
-        if path.hasPrefix("/v1/admin/") {
+        if path.hasPrefix("/v1/admin/") || path.hasPrefix("/v1/webhooks") {
             return isReading ? RouteRule(.inspect, .reads) : RouteRule(.administer, .writes)
         }
         return self.table["\(isReading ? "GET" : method.rawValue) \(path)"]

@@ -2,6 +2,7 @@ import Core
 import Gateway
 import Hub
 import Logging
+import Webhooks
 
 /// Everything that an operator can set, read once at start and checked as a whole.
 ///
@@ -41,6 +42,8 @@ struct Configuration: Sendable {
     let registration: Registration
     /// PEM files of the certificate, with those that vouch for it, and its key; `nil`: clear text.
     let tls: TLSFiles?
+    /// Addresses that webhooks may be posted to, besides those of the public Internet. Default: none.
+    let webhookNetworks: WebhookNetworks
     let gateway: GatewaySettings
     let hub: HubSettings
 
@@ -68,6 +71,7 @@ struct Configuration: Sendable {
                     + "say --allow-open-registration true if everybody may sign up")
         }
         self.tls = Self.tlsFiles(&settings)
+        self.webhookNetworks = WebhookNetworks(settings.networks("webhookNetworks"))
         self.gateway = Self.gatewaySettings(&settings)
         self.hub = Self.hubSettings(&settings, drain: self.drain)
         settings.rejectUnknownMembers()
@@ -109,11 +113,8 @@ struct Configuration: Sendable {
         gateway.joinedParticipantsMax = settings.integer(
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
         gateway.rates = Self.rates(&settings)
-        let proxies = settings.list("trustedProxies", default: []) { block in
-            IPNetwork(block) == nil ? "must hold addresses or blocks like 10.0.0.0/8" : nil
-        }
         gateway.trustedProxies = TrustedProxies(
-            networks: proxies.compactMap { IPNetwork($0) },
+            networks: settings.networks("trustedProxies"),
             field: settings.choice("proxyHeader", default: TrustedProxies.Field.forwardedFor))
         return gateway
     }

@@ -54,6 +54,8 @@ struct ServeFlags: ParsableArguments {
     var trustedProxies: String?
     @Option(help: "What they write: x-forwarded-for or forwarded. (default: x-forwarded-for)")
     var proxyHeader: String?
+    @Option(help: "Inside addresses or blocks that webhooks may be posted to, separated by commas.")
+    var webhookNetworks: String?
     @Option(help: "Joined participants of a call at most. (default: 8)")
     var callParticipants: String?
     @Option(help: "Streams end after so long, give or take a tenth, and clients come back. (default: 600)")
@@ -88,7 +90,8 @@ struct ServeFlags: ParsableArguments {
             "rateMessages": self.rateMessages, "rateSignals": self.rateSignals, "rateEvents": self.rateEvents,
             "rateSignUps": self.rateSignUps, "rateAnonymous": self.rateAnonymous,
             "ratePasswords": self.ratePasswords, "trustedProxies": self.trustedProxies,
-            "proxyHeader": self.proxyHeader, "callParticipants": self.callParticipants,
+            "proxyHeader": self.proxyHeader, "webhookNetworks": self.webhookNetworks,
+            "callParticipants": self.callParticipants,
             "streamRotateSeconds": self.streamRotateSeconds,
             "heartbeatSeconds": self.heartbeatSeconds, "streamStallSeconds": self.streamStallSeconds,
             "streamsPerDevice": self.streamsPerDevice, "streamsPerUser": self.streamsPerUser,

@@ -119,6 +119,14 @@ struct SettingsReader {
         return items
     }
 
+    /// A list of addresses or blocks of them; empty if it is left out.
+    mutating func networks(_ name: String) -> [IPNetwork] {
+        let texts = self.list(name, default: []) { block in
+            IPNetwork(block) == nil ? "must hold addresses or blocks like 10.0.0.0/8" : nil
+        }
+        return texts.compactMap { IPNetwork($0) }
+    }
+
     /// Members of the file that no setting read: a misspelt one would be ignored in silence.
     mutating func rejectUnknownMembers() {
         let known = Set(self.inForce.map(\.name))

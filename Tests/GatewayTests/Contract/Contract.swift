@@ -129,7 +129,7 @@ enum ContractError: Error {
 }
 
 extension Contract.Operation {
-    var isForAdmins: Bool { self.path.hasPrefix("/v1/admin/") }
+    var isForAdmins: Bool { self.path.hasPrefix("/v1/admin/") || self.path.hasPrefix("/v1/webhooks") }
 
     /// Whether a request's path is one of this operation's.
     func matches(_ path: String) -> Bool {

@@ -79,13 +79,14 @@ struct ContractPlace {
     var slug = "no-such-problem"
     var key = "key_00000000000000000000000000"
     var invite = "inv_00000000000000000000000000"
+    var webhook = "hook_00000000000000000000000000"
 
     /// Replaces `{room}` and the like.
     func filling(_ template: String) -> String {
         template.replacing("{room}", with: self.room).replacing("{user}", with: self.user)
             .replacing("{message}", with: self.message).replacing("{call}", with: self.call)
             .replacing("{slug}", with: self.slug).replacing("{key}", with: self.key)
-            .replacing("{invite}", with: self.invite)
+            .replacing("{invite}", with: self.invite).replacing("{webhook}", with: self.webhook)
     }
 }
 
@@ -152,6 +153,11 @@ struct ContractRequest {
         ContractRequest(
             id: "createApiKey", body: #"{"name":"bot","scopes":["messages:write"]}"#,
             badBody: #"{"name":"bot","scopes":["everything"]}"#),
+        ContractRequest(
+            id: "createWebhook", body: #"{"url":"https://example.org/hook","room":"{room}"}"#,
+            badBody: #"{"url":"example.org"}"#),
+        ContractRequest(id: "updateWebhook", body: #"{"types":["call.ended"]}"#, badBody: #"{"url":"example.org"}"#),
+        ContractRequest(id: "redeliverWebhook", body: #"{"after":"0000000.7"}"#, badBody: #"{"after":"now"}"#),
         ContractRequest(id: "createInvite", body: #"{"uses":2,"note":"kelas 7b"}"#, badBody: #"{"uses":0}"#),
     ]
 

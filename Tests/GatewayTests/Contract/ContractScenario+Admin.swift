@@ -23,6 +23,7 @@ extension ContractScenario {
             if id == "createInvite" { dewi.invite = answer.value["id"]?.stringValue ?? "" }
         }
         #expect(try await self.send("deleteInvite", token: self.adminToken, at: dewi).status == 204)
+        try await self.makeWebhooks()
         try await self.fillInvites()
     }
 }

@@ -19,6 +19,28 @@ extension ContractScenario {
         try await self.expect("limit-reached", "createApiKey", token: self.budi.token, at: own)
     }
 
+    /// All of webhooks, up to one too many.
+    func makeWebhooks() async throws {
+        let admin = self.adminToken
+        let made = try await self.send("createWebhook", token: admin)
+        #expect(made.status == 201, "\(made.text)")
+        var place = self.place
+        place.webhook = made.value["id"]?.stringValue ?? ""
+        let cursor = made.value["cursor"]?.stringValue ?? ""
+        for id in [
+            "listWebhooks", "getWebhook", "updateWebhook", "rotateWebhookSecret", "listWebhookAttempts",
+        ] {
+            #expect(try await self.send(id, token: admin, at: place).status == 200, "\(id)")
+        }
+        try await self.expect("cursor-expired", "redeliverWebhook", token: admin, at: place)
+        let again = try await self.send(
+            "redeliverWebhook", token: admin, at: place, body: #"{"after":"\#(cursor)"}"#)
+        #expect(again.status == 200, "\(again.text)")
+        #expect(try await self.send("deleteWebhook", token: admin, at: place).status == 204)
+        for _ in 0..<Limits.webhooksMax { try await self.send("createWebhook", token: admin) }
+        try await self.expect("limit-reached", "createWebhook", token: admin)
+    }
+
     /// 409 for one too many.
     func fillInvites() async throws {
         for _ in 0..<Limits.invitesMax { try await self.send("createInvite", token: self.adminToken) }
