@@ -19,6 +19,8 @@ let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
@@ -63,12 +65,19 @@ let package = Package(
         .target(
             name: "CMigrations", path: "migrations",
             exclude: [
-                "0001_initial.sql", "0002_calls.sql", "0005_admin.sql", "0008_api_keys.sql", "0009_webhooks.sql",
+                "0001_initial.sql",
+                "0002_calls.sql",
+                "0003_ice_quality.sql",
+                "0004_records.sql",
+                "0005_admin.sql",
+                "0008_api_keys.sql",
+                "0009_webhooks.sql",
             ],
             publicHeadersPath: "include"),
         .target(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),
+        .target(name: "CWeb", exclude: ["client", "docs"]),
         .target(name: "CWALBuffer"),
         .target(name: "CMemory"),
         .target(name: "Core", swiftSettings: settings),
@@ -89,11 +98,12 @@ let package = Package(
         .target(
             name: "WebSocketWire", dependencies: ["Core", nioCore, nioHTTP1, nioWebSocket, crypto],
             swiftSettings: settings),
+        .target(name: "STUNWire", dependencies: [crypto], swiftSettings: settings),
         .target(
             name: "Gateway",
             dependencies: [
-                "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, hummingbirdCore, hummingbirdHTTP2, httpTypes,
-                nioHTTPTypes, nioHTTPTypesHTTP1, nioHTTPTypesHTTP2, nioSSL, nioTLS, nioHTTP2, nioCore,
+                "Core", "Hub", "WebSocketWire", "COpenAPI", "CWeb", hummingbird, hummingbirdCore, hummingbirdHTTP2,
+                httpTypes, nioHTTPTypes, nioHTTPTypesHTTP1, nioHTTPTypesHTTP2, nioSSL, nioTLS, nioHTTP2, nioCore,
                 nioFoundationCompat, nioPosix, nioHTTP1, nioWebSocket, crypto, cryptoExtras, jwtKit, logging,
                 serviceLifecycle,
                 .product(name: "Yams", package: "Yams"),
@@ -108,9 +118,8 @@ let package = Package(
         .executableTarget(
             name: "comblang",
             dependencies: [
-                "CMemory", "Core", "Hub", "SQLiteStore", "Gateway", "Webhooks", hummingbird, asyncHTTPClient, nioCore,
-                nioPosix,
-                nioHTTP1,
+                "CMemory", "Core", "Hub", "SQLiteStore", "STUNWire", "Gateway", "Webhooks", hummingbird,
+                asyncHTTPClient, nioCore, nioPosix, nioHTTP1, nioSSL, nioTLS,
                 logging, serviceLifecycle,
                 hummingbirdCore,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -137,11 +146,12 @@ let package = Package(
             name: "WebSocketWireTests",
             dependencies: ["Core", "WebSocketWire", "TestSupport", nioCore, nioEmbedded, nioHTTP1, nioWebSocket],
             swiftSettings: testSettings),
+        .testTarget(name: "STUNWireTests", dependencies: ["STUNWire", crypto], swiftSettings: testSettings),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
                 "Core", "Hub", "SQLiteStore", "Gateway", "TestSupport", "COpenAPI", hummingbird, hummingbirdTesting,
-                asyncHTTPClient, httpTypes, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                asyncHTTPClient, crypto, httpTypes, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket,
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: testSettings),

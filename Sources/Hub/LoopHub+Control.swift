@@ -76,7 +76,7 @@ extension LoopHub {
         let seq = subscriber.state == .live ? max(self.position, subscriber.position) : subscriber.position
         switch subscriber.delivery {
         case .stream(_, let sink):
-            let base = reason == .limit ? self.settings.retryAfterLimit : self.settings.retryAfter
+            let base = reason == .limit || reason == .cut ? self.settings.retryAfterLimit : self.settings.retryAfter
             let retryAfter = base.jittered(by: 0.5)
             self.writeControl(.end(reason, cursor: self.cursor(seq), retryAfter: retryAfter), to: subscriber)
             self.remove(subscriber.id)

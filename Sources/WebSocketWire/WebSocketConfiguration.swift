@@ -12,6 +12,8 @@ package struct WebSocketConfiguration: Sendable {
     package enum Incoming: Sendable {
         /// Text messages; a binary one closes with 1003.
         case text
+        /// Text and binary messages; what to make of either is the owner's business.
+        case messages
         /// Nothing: the stream is for reading, any data frame closes with 1008.
         case nothing
     }

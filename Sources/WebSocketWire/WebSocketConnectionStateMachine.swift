@@ -24,6 +24,7 @@ package struct WebSocketConnectionStateMachine: Sendable {
     /// What to do; plain values, so that a test reads like a transcript.
     package enum Action: Hashable, Sendable {
         case deliver(String)
+        case deliverBinary(ByteBuffer)
         case sendPing([UInt8])
         case sendPong([UInt8])
         /// Write the Close frame and tell the owner, who may write nothing more; then, if asked to, close the socket
@@ -66,7 +67,7 @@ package struct WebSocketConnectionStateMachine: Sendable {
     package mutating func received(_ input: WebSocketInput, at now: NIODeadline) -> Action {
         switch input {
         case .text(let text): self.textReceived(text, at: now)
-        case .binary: self.binaryReceived(at: now)
+        case .binary(let data): self.binaryReceived(data, at: now)
         case .ping(let payload): self.pingReceived(payload)
         case .pong(let payload): self.pongReceived(payload)
         case .close(let close): self.closeReceived(close, at: now)
@@ -77,23 +78,26 @@ package struct WebSocketConnectionStateMachine: Sendable {
 
     private mutating func textReceived(_ text: String, at now: NIODeadline) -> Action {
         switch (self.state, self.configuration.incoming) {
-        case (.open, .text): .deliver(text)
+        case (.open, .text), (.open, .messages): .deliver(text)
         case (.open, .nothing): self.refuseData(at: now)
         case (.closing, _), (.closed, _): .ignore
         }
     }
 
-    private mutating func binaryReceived(at now: NIODeadline) -> Action {
-        switch self.configuration.incoming {
-        case .text: self.startClosing(WebSocketClose(.unacceptableData, "send text frames"), failed: true, at: now)
-        case .nothing: self.refuseData(at: now)
+    private mutating func binaryReceived(_ data: ByteBuffer, at now: NIODeadline) -> Action {
+        switch (self.state, self.configuration.incoming) {
+        case (.open, .messages): .deliverBinary(data)
+        case (.closing, .messages), (.closed, .messages): .ignore
+        case (_, .text):
+            self.startClosing(WebSocketClose(.unacceptableData, "send text frames"), failed: true, at: now)
+        case (_, .nothing): self.refuseData(at: now)
         }
     }
 
     /// A message began or goes on: nothing to do, except where there must be none.
     private mutating func fragmentReceived(at now: NIODeadline) -> Action {
         switch self.configuration.incoming {
-        case .text: .ignore
+        case .text, .messages: .ignore
         case .nothing: self.refuseData(at: now)
         }
     }
@@ -102,7 +106,7 @@ package struct WebSocketConnectionStateMachine: Sendable {
         // Where no data is allowed, its size or encoding is not what was wrong with it.
         switch (self.configuration.incoming, close.code) {
         case (.nothing, .messageTooBig): self.refuseData(at: now)
-        case (.nothing, _), (.text, _): self.startClosing(close, failed: true, at: now)
+        case (.nothing, _), (.text, _), (.messages, _): self.startClosing(close, failed: true, at: now)
         }
     }
 

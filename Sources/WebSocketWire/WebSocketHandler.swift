@@ -7,8 +7,9 @@ package import NIOWebSocket
 ///
 /// Belongs to its event loop: made, called and called back there. Outbound bytes pass it untouched, so whole frames
 /// (``WebSocketFraming``) may be written as `ByteBuffer` from its context until `onEnded` was called, and never after.
-package final class WebSocketHandler: ChannelInboundHandler {
+package final class WebSocketHandler: ChannelDuplexHandler {
     package typealias InboundIn = WebSocketFrame
+    package typealias OutboundIn = Never
     package typealias OutboundOut = ByteBuffer
 
     /// What may come between the 101 and ``start()``: a few messages of an eager client.
@@ -19,26 +20,41 @@ package final class WebSocketHandler: ChannelInboundHandler {
     private var machine: WebSocketConnectionStateMachine
     private var reader: WebSocketMessageReader
     /// `nil` once `onEnded` was called.
-    private var owner: (onText: (String) -> Void, onEnded: (WebSocketEnding) -> Void)?
+    private var owner: Owner?
     private var context: ChannelHandlerContext?
     private var isStarted = false
     private var heldInputs: [WebSocketInput] = []
     private var alarm: (deadline: NIODeadline, task: Scheduled<Void>)?
     /// Done when our Close frame is with the kernel; `nil` before it was written.
     private var closeFrameWritten: EventLoopFuture<Void>?
+    private var isReadingPaused = false
+    /// Somebody asked for more while reading was paused.
+    private var isReadOwed = false
 
-    /// - parameter onText: a message; never called when the configuration allows none.
-    /// - parameter onEnded: called exactly once, also when the socket closes before ``start()``. Nothing may be written
-    ///   from then on; the channel closes soon after by itself.
+    /// Who hears of the connection; see the initializer.
+    private struct Owner {
+        let onText: (String) -> Void
+        let onBinary: (ByteBuffer) -> Void
+        let onWritable: (Bool) -> Void
+        let onEnded: (WebSocketEnding) -> Void
+    }
+
+    /// - parameters:
+    ///   - onText: a message; never called when the configuration allows none.
+    ///   - onBinary: as above.
+    ///   - onWritable: the socket takes more, or no more; at the start it does.
+    ///   - onEnded: called exactly once, also when the socket closes before ``start()``. Nothing may be written from
+    ///     then on; the channel closes soon after by itself.
     package init(
         _ configuration: WebSocketConfiguration, on eventLoop: any EventLoop, onText: @escaping (String) -> Void,
+        onBinary: @escaping (ByteBuffer) -> Void = { _ in }, onWritable: @escaping (Bool) -> Void = { _ in },
         onEnded: @escaping (WebSocketEnding) -> Void
     ) {
         self.configuration = configuration
         self.eventLoop = eventLoop
         self.machine = WebSocketConnectionStateMachine(configuration, at: eventLoop.now)
         self.reader = WebSocketMessageReader(configuration)
-        self.owner = (onText, onEnded)
+        self.owner = Owner(onText: onText, onBinary: onBinary, onWritable: onWritable, onEnded: onEnded)
     }
 
     /// Whether frames may be written.
@@ -60,6 +76,25 @@ package final class WebSocketHandler: ChannelInboundHandler {
         self.write(.text, Array(text.utf8), promise: nil)
     }
 
+    /// Writes one binary frame; does nothing when the connection has ended.
+    package func send(_ data: ByteBuffer) {
+        guard self.isOpen else { return }
+        self.write(.binary, Array(data.readableBytesView), promise: nil)
+    }
+
+    /// Takes nothing more from the socket until ``resumeReading()``: its peer is held back by TCP. What was read
+    /// already still comes. Pongs are not seen meanwhile either, so a pause must be shorter than the pong timeout.
+    package func pauseReading() { self.isReadingPaused = true }
+
+    /// Ends a pause; without one it does nothing.
+    package func resumeReading() {
+        guard self.isReadingPaused else { return }
+        self.isReadingPaused = false
+        guard self.isReadOwed else { return }
+        self.isReadOwed = false
+        self.context?.read()
+    }
+
     /// Starts the closing handshake; does nothing when the connection has ended. Before ``start()`` the socket closes
     /// without one.
     package func close(_ close: WebSocketClose) {
@@ -72,6 +107,8 @@ package final class WebSocketHandler: ChannelInboundHandler {
         switch action {
         case .deliver(let text):
             self.owner?.onText(text)
+        case .deliverBinary(let data):
+            self.owner?.onBinary(data)
         case .sendPing(let payload):
             self.write(.ping, payload, promise: nil)
         case .sendPong(let payload):
@@ -166,8 +203,13 @@ extension WebSocketHandler {
         self.take(self.reader.frameReceived(Self.unwrapInboundIn(data)))
     }
 
+    package func read(context: ChannelHandlerContext) {
+        if self.isReadingPaused { self.isReadOwed = true } else { context.read() }
+    }
+
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
         self.run(self.machine.writabilityChanged(to: context.channel.isWritable))
+        self.owner?.onWritable(context.channel.isWritable)
         context.fireChannelWritabilityChanged()
     }
 

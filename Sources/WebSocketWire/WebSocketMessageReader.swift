@@ -1,10 +1,10 @@
-import NIOCore
+package import NIOCore
 package import NIOWebSocket
 
 /// What a frame meant, with fragments put together.
 package enum WebSocketInput: Hashable, Sendable {
     case text(String)
-    case binary
+    case binary(ByteBuffer)
     case ping([UInt8])
     case pong([UInt8])
     /// `noCode` and an empty reason for an empty Close frame.
@@ -65,7 +65,7 @@ package struct WebSocketMessageReader {
             self.fragments = message
             return .incomplete
         }
-        guard message.opcode == .text else { return .binary }
+        guard message.opcode == .text else { return .binary(message.data) }
         guard let text = try? message.data.readUTF8ValidatedString(length: message.data.readableBytes) else {
             return .violation(WebSocketClose(.invalidData, "the text is not UTF-8"))
         }

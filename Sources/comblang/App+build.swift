@@ -29,7 +29,7 @@ extension App {
     ///   - onListening: called once, with the port, when requests are taken.
     /// - throws: the store's error; ``TLSProblem`` for a certificate that cannot be used.
     static func buildApplication(
-        configuration: Configuration, store: any EventStore, tokens: AccessTokens, time: any TimeSource,
+        configuration: Configuration, store: any CopyingStore, tokens: AccessTokens, time: any TimeSource,
         logger: Logger, onListening: @escaping @Sendable (Int) -> Void
     ) async throws -> Server {
         let eventLoops = MultiThreadedEventLoopGroup.singleton
@@ -41,17 +41,19 @@ extension App {
         let signIn = SignIn(
             store: store, passwords: PasswordHasher(), tokens: tokens, time: time, ids: ids,
             registration: configuration.registration)
+        let backups = Backups(store: store, kept: configuration.backupsKept, time: time, logger: logger)
         let gateway = Gateway(
-            store: store, hub: hub, authenticator: authenticator, signIn: signIn, time: time, ids: ids,
-            settings: configuration.gateway, readiness: readiness, logger: logger)
+            store: store, hub: hub, authenticator: authenticator, signIn: signIn, backups: backups,
+            time: time, ids: ids, settings: configuration.gateway, readiness: readiness, logger: logger)
         let sweeps = Self.sweeps(
-            store, hub: hub, retention: configuration.retention, ids: ids, time: time, logger: logger)
+            store, hub: hub, retention: configuration.retention,
+            credentialsLifetime: configuration.gateway.turn?.credentialsLifetime, ids: ids, time: time, logger: logger)
         let certificates = try configuration.tls.map { files in
             try TLSCertificates(certificatePath: files.certificate, keyPath: files.key, logger: logger)
         }
         let webhooks = try await WebhookService(
             store: store, epoch: hub.epoch, networks: configuration.webhookNetworks, time: time, logger: logger)
-        var services: [any Service] = [hub, webhooks] + sweeps
+        var services: [any Service] = [hub, backups, webhooks] + sweeps
         if let certificates, let files = configuration.tls {
             services.append(CertificateWatch(certificates: certificates, interval: files.reloadEvery))
         }

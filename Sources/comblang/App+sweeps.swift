@@ -9,10 +9,12 @@ extension App {
 
     /// What deadlines in the database ask for, each on its own clock. A turn that finds nothing writes nothing.
     static func sweeps(
-        _ store: any EventStore, hub: Hub, retention: Retention, ids: IDSource, time: any TimeSource, logger: Logger
+        _ store: any EventStore, hub: Hub, retention: Retention, credentialsLifetime: Duration?, ids: IDSource,
+        time: any TimeSource, logger: Logger
     ) -> [SweepService] {
         let presence = Presence(registry: hub.registry, startedAt: time.now)
-        let calls = CallClock(hub: hub, ids: ids, startedAt: time.now)
+        let calls = CallClock(
+            hub: hub, ids: ids, startedAt: time.now, credentialsLifetime: credentialsLifetime)
         let memory = MemoryReturn(hub: hub, store: store)
         return [
             SweepService("calls", every: .milliseconds(500), logger: logger) {

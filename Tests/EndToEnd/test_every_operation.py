@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 NOBODY = "0" * 26
 PLACES = {
     "user": "me", "room": "lobby", "message": f"msg_{NOBODY}", "call": f"call_{NOBODY}", "key": f"key_{NOBODY}",
-    "invite": f"inv_{NOBODY}", "webhook": f"hook_{NOBODY}",
+    "invite": f"inv_{NOBODY}", "webhook": f"hook_{NOBODY}", "backup": f"bak_{NOBODY}",
 }
 UPGRADE = {
     "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",

@@ -26,7 +26,7 @@ struct ContractAnswerTests {
             unseen.withLock { $0 = $0?.intersection(missing) ?? missing }
         }
         // Refusals and results need no socket.
-        try await TestServer.run { server in
+        try await TestServer.run(settings: GatewaySettings(adminsSearchMessages: true)) { server in
             server.gateway.readiness.becameReady()
             try await play(server) { scenario in
                 try await scenario.refuseStrangers()
@@ -252,6 +252,8 @@ struct ContractScenario {
         }
         try await self.expect("not-joined", "sendSignal", token: self.budi.token, at: own)
         try await self.expect("not-joined", "updateParticipant", token: self.budi.token)
+        try await self.expect("not-joined", "reportQuality", token: self.budi.token)
+        try await self.expect("not-joined", "getIceServers", token: self.budi.token)
         try await self.expect("not-joined", "inviteToCall", token: self.budi.token, at: own)
         try await self.expect("illegal-move", "rejectCall", token: siti)
         let otherDevice: HTTPFields = [.comblangDevice: "tab-2"]
@@ -279,6 +281,7 @@ struct ContractScenario {
         let (siti, budi) = (self.siti.token, self.budi.token)
         for id in [
             "listUsers", "getUser", "listRooms", "getRoom", "listMembers", "listMessages", "getMessage", "createRoom",
+            "listOwnCalls", "markCallsSeen",
             "updateRoom", "postMessage", "editMessage", "sendTyping", "markRead", "createStreamTicket", "listCalls",
             "getCall", "getIceServers", "pollRoomEvents", "pollCallEvents", "putMember",
         ] {
@@ -304,6 +307,10 @@ struct ContractScenario {
         ] {
             let answer = try await self.recorder.send(method, path, token: self.siti.token)
             #expect(200..<300 ~= answer.status, "\(path): \(answer.text)")
+        }
+        for path in ["/", "/docs", "/client/comblang.js"] {
+            let tag = try await self.recorder.send(.get, path).headers["etag"] ?? ""
+            #expect(try await self.recorder.send(.get, path, headers: [.ifNoneMatch: tag]).status == 304)
         }
         #expect(try await self.send("deleteUser", token: self.siti.token, at: ownPlace).status == 204)
         try await self.administer()
@@ -331,6 +338,7 @@ struct ContractScenario {
             #expect(try await self.send("sendSignal", token: siti, body: body).status == 202, "\(body)")
         }
         #expect(try await self.send("updateParticipant", token: budi).status == 200)
+        #expect(try await self.send("reportQuality", token: budi).status == 204)
         #expect(try await self.send("inviteToCall", token: siti).status == 200)
         let signals = try await self.send("pollCallEvents", token: budi, query: "after=earliest")
         #expect(signals.status == 200)

@@ -84,6 +84,7 @@ struct ContractRouteTests {
 extension String {
     /// `/v1/rooms/:room` is `/v1/rooms/{room}`, however the router writes it.
     fileprivate var withBraces: String {
-        self.split(separator: "/").map { $0.hasPrefix(":") ? "/{\($0.dropFirst())}" : "/\($0)" }.joined()
+        let segments = self.split(separator: "/").map { $0.hasPrefix(":") ? "/{\($0.dropFirst())}" : "/\($0)" }
+        return segments.isEmpty ? "/" : segments.joined()
     }
 }

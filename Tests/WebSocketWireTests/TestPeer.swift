@@ -12,10 +12,12 @@ final class TestPeer {
     /// Outlives the peer, whose channel closes last.
     private final class Record {
         var texts: [String] = []
+        var binaries: [ByteBuffer] = []
         var endings: [WebSocketEnding] = []
     }
     private let record = Record()
     var texts: [String] { self.record.texts }
+    var binaries: [ByteBuffer] { self.record.binaries }
     var endings: [WebSocketEnding] { self.record.endings }
     let handler: WebSocketHandler
     let context: ChannelHandlerContext
@@ -32,6 +34,7 @@ final class TestPeer {
         if role == .server { try self.channel.pipeline.syncOperations.addHandler(HTTPResponseEncoder()) }
         self.handler = WebSocketHandler(
             configuration, on: self.channel.embeddedEventLoop, onText: { [record] in record.texts.append($0) },
+            onBinary: { [record] in record.binaries.append($0) },
             onEnded: { [record] in record.endings.append($0) })
         self.context = try installWebSocket(self.handler, on: self.channel)
         if isStarted { self.handler.start() }

@@ -25,7 +25,7 @@ extension WebSocketConnectionStateMachine.Action {
         switch self {
         case .sendClose(_, let ending, _), .report(let ending): ending
         case .abandonSocket(let ending): ending
-        case .deliver, .sendPing, .sendPong, .closeSocket, .ignore: nil
+        case .deliver, .deliverBinary, .sendPing, .sendPong, .closeSocket, .ignore: nil
         }
     }
 }
@@ -39,6 +39,14 @@ struct WebSocketConnectionStateMachineTests {
         #expect(socket.received(.ping([1, 2]), at: at(1)) == .sendPong([1, 2]))
         #expect(socket.received(.incomplete, at: at(1)) == .ignore)
         #expect(socket.received(.pong([9]), at: at(1)) == .ignore)
+    }
+
+    @Test func whereBothKindsAreTakenBothAreDelivered() {
+        var socket = WebSocketConnectionStateMachine(.server, .messages)
+        #expect(socket.received(.text("hello"), at: at(1)) == .deliver("hello"))
+        #expect(socket.received(.binary(ByteBuffer(bytes: [1])), at: at(1)) == .deliverBinary(ByteBuffer(bytes: [1])))
+        _ = socket.closeRequested(WebSocketClose(.normal), at: at(2))
+        #expect(socket.received(.binary(ByteBuffer(bytes: [1])), at: at(3)) == .ignore)
     }
 
     @Test func aServerEchoesACloseAndThenClosesTheSocket() {
@@ -92,11 +100,12 @@ struct WebSocketConnectionStateMachineTests {
 
     @Test func binaryIsUnacceptableWhereTextIsSpoken() {
         var socket = WebSocketConnectionStateMachine(.server)
-        #expect(socket.received(.binary, at: at(1)) == .startClosing(.unacceptableData, "send text frames"))
+        #expect(
+            socket.received(.binary(ByteBuffer()), at: at(1)) == .startClosing(.unacceptableData, "send text frames"))
     }
 
     @Test(arguments: [
-        WebSocketInput.text("x"), .binary, .incomplete, .violation(WebSocketClose(.messageTooBig, "x")),
+        WebSocketInput.text("x"), .binary(ByteBuffer()), .incomplete, .violation(WebSocketClose(.messageTooBig, "x")),
     ])
     func anyDataBreaksThePolicyOfAStreamForReading(input: WebSocketInput) {
         var socket = WebSocketConnectionStateMachine(.server, .nothing)
@@ -196,10 +205,10 @@ struct WebSocketConnectionStateMachineTests {
             switch action {
             case .sendClose: closesSent += 1
             case .sendPing(let payload): pings.append(payload)
-            case .deliver, .sendPong, .closeSocket, .abandonSocket, .report, .ignore: break
+            case .deliver, .deliverBinary, .sendPong, .closeSocket, .abandonSocket, .report, .ignore: break
             }
             switch action {
-            case .deliver, .sendPing, .sendPong, .sendClose, .report:
+            case .deliver, .deliverBinary, .sendPing, .sendPong, .sendClose, .report:
                 #expect(!wasOver, "seed \(seed), step \(step): \(action) after the end")
             case .closeSocket, .abandonSocket, .ignore:
                 break

@@ -29,6 +29,33 @@ struct WebSocketHandlerTests {
         #expect(try peer.sentFrames() == [Frame(Frame.text, Array(text.utf8))])
     }
 
+    @Test func binaryMessagesPassBothWaysWhereTheyAreAllowed() throws {
+        let peer = try TestPeer(.server, .messages)
+        try peer.receive(Frame.masked(Frame.binary, [0, 255], isFinal: false).bytes)
+        try peer.receive(Frame.masked(Frame.continuation, [7]).bytes)
+        #expect(peer.binaries == [ByteBuffer(bytes: [0, 255, 7])])
+        peer.handler.send(ByteBuffer(bytes: [1, 2]))
+        #expect(try peer.sentFrames() == [Frame(Frame.binary, [1, 2])])
+        #expect(peer.endings.isEmpty)
+    }
+
+    @Test func aPausedSocketIsReadFromAgainOnlyWhenThePauseEnds() throws {
+        let peer = try TestPeer()
+        let counter = ReadCounter()
+        try peer.channel.pipeline.syncOperations.addHandler(counter, position: .first)
+        peer.channel.read()
+        #expect(counter.count == 1)
+        peer.handler.pauseReading()
+        peer.channel.read()
+        peer.channel.read()
+        #expect(counter.count == 1)
+        peer.handler.resumeReading()
+        #expect(counter.count == 2)
+        peer.handler.resumeReading()
+        peer.channel.read()
+        #expect(counter.count == 3)
+    }
+
     @Test func aMessageInSingleBytesIsTheSameMessage() throws {
         let peer = try TestPeer()
         for byte in Frame.masked(Frame.text, Array("halo, apa kabar? 📞".utf8)).bytes { try peer.receive([byte]) }
@@ -189,5 +216,17 @@ struct WebSocketHandlerTests {
         try peer.receive(Frame.masked(Frame.ping, []).bytes)
         try self.expectClose(1002, from: peer)
         #expect(peer.texts.isEmpty)
+    }
+}
+
+/// Counts how often the socket is read from.
+private final class ReadCounter: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+
+    var count = 0
+
+    func read(context: ChannelHandlerContext) {
+        self.count += 1
+        context.read()
     }
 }

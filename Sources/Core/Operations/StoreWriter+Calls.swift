@@ -8,12 +8,15 @@ package struct NewCall: Sendable {
     package var leaveTokenHash: String
     /// How the caller's device reads at this moment; `nil` if it does not.
     package var transport: Transport?
+    /// How long the TURN credentials hold that the answer gives; `nil` for none.
+    package var credentialsLifetime: Duration?
 
     package init(
         media: CallMedia, invite: [UserReference] = [], ringTimeoutSeconds: Int = Limits.ringTimeoutSecondsDefault,
-        leaveTokenHash: String, transport: Transport? = nil
+        leaveTokenHash: String, transport: Transport? = nil, credentialsLifetime: Duration? = nil
     ) {
         self.transport = transport
+        self.credentialsLifetime = credentialsLifetime
         self.media = media
         self.invite = invite
         self.ringTimeoutSeconds = ringTimeoutSeconds
@@ -30,12 +33,15 @@ package struct CallJoining: Sendable {
     package var leaveTokenHash: String
     /// How the joining device reads at this moment; `nil` if it does not.
     package var transport: Transport?
+    /// As in ``NewCall``.
+    package var credentialsLifetime: Duration?
 
     package init(
         media: CallStateMachine.MediaChange = .init(), holdsCandidates: Bool = false, takesOver: Bool = false,
-        leaveTokenHash: String, transport: Transport? = nil
+        leaveTokenHash: String, transport: Transport? = nil, credentialsLifetime: Duration? = nil
     ) {
         self.transport = transport
+        self.credentialsLifetime = credentialsLifetime
         self.media = media
         self.holdsCandidates = holdsCandidates
         self.takesOver = takesOver
@@ -79,7 +85,7 @@ extension StoreWriter {
             user: acting.user.id, device: acting.device, leg: acting.ids.next(at: acting.now),
             leaveTokenHash: new.leaveTokenHash,
             media: ParticipantMedia(audio: new.media.audio, video: new.media.video, screen: false),
-            transport: new.transport)
+            transport: new.transport, credentialsLifetime: new.credentialsLifetime)
         let created = CallStateMachine.created(
             call, by: joining, inviting: invited, busy: try self.busy(among: invited, but: call.id),
             joinedMax: joinedMax)
@@ -101,7 +107,7 @@ extension StoreWriter {
         _ id: CallID, _ joining: CallJoining, joinedMax: Int = Limits.joinedParticipantsMax, as acting: Acting
     ) throws -> (call: CallPayload, peers: [CallStateMachine.Peer]) {
         let (rows, access) = try self.callRows(id, as: acting.user, to: .joinCall)
-        guard !access.room.isArchived else { throw Problem(.roomArchived) }
+        guard !access.room.isArchived else { throw try self.adding(rows, to: Problem(.roomArchived)) }
         let media = rows.call.media
         let input = CallStateMachine.Joining(
             user: acting.user.id, device: acting.device, leg: acting.ids.next(at: acting.now),
@@ -110,7 +116,7 @@ extension StoreWriter {
                 audio: joining.media.audio ?? media.audio, video: joining.media.video ?? media.video,
                 screen: joining.media.screen ?? false),
             holdsCandidates: joining.holdsCandidates, takesOver: joining.takesOver,
-            transport: joining.transport)
+            transport: joining.transport, credentialsLifetime: joining.credentialsLifetime)
         let outcome = try self.decide(CallInput(old: rows, as: acting), joinedMax: joinedMax) {
             machine throws(Problem) in try machine.joined(input, at: acting.now)
         }
@@ -149,8 +155,9 @@ extension StoreWriter {
             payload: content.payload, at: acting.now)
         let outcome = try self.decide(CallInput(old: rows, as: acting)) { machine throws(Problem) in
             switch content.kind {
-            case .offer(let ufrags): try machine.offerReceived(signal, ufrags: ufrags)
-            case .answer(let offer, let ufrags): try machine.answerReceived(signal, to: offer, ufrags: ufrags)
+            case .offer(let ufrags, let types): try machine.offerReceived(signal, ufrags: ufrags, types: types)
+            case .answer(let offer, let ufrags, let types):
+                try machine.answerReceived(signal, to: offer, ufrags: ufrags, types: types)
             case .candidates(let batch): try machine.candidatesReceived(signal, batch: batch)
             case .reject(let offer, let reason): try machine.rejectReceived(signal, of: offer, reason: reason)
             case .renegotiate: try machine.messageReceived(signal, type: .renegotiate)

@@ -17,6 +17,8 @@ package enum AuditAction: String, Sendable, CaseIterable {
     case connectionsListed = "connections.list"
     case connectionCut = "connections.cut"
     case backupStarted = "backups.create"
+    /// By whoever holds the data directory, not over HTTP.
+    case backupRestored = "backups.restore"
     case inviteCreated = "invites.create"
     case inviteDeleted = "invites.delete"
     case webhookCreated = "webhooks.create"

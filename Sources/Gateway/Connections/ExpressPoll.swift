@@ -92,7 +92,7 @@ final class ExpressPoll: ExpressExchange {
 
     func requestEnded() {
         let authenticator = self.lane.gateway.authenticator
-        guard self.lane.isServing, self.poll.wait > .zero, let context = self.connection.context,
+        guard self.lane.isServing, self.poll.wait > .zero,
             let claims = self.connection.credentials.claims(in: self.poll.token, authenticator.tokens),
             let identity = authenticator.knownIdentity(claims, deviceLabel: self.poll.device)
         else { return self.connection.decline() }
@@ -100,11 +100,8 @@ final class ExpressPoll: ExpressExchange {
         self.rate = limiter.take(.events, of: .user(identity.user.id))
         guard self.rate?.isAllowed ?? true else { return self.connection.decline() }
         guard
-            let reservation = try? self.lane.gateway.hub.reserve(
-                self.poll.reader.subscription, on: context.eventLoop),
             self.poll.reader.poll(
-                after: self.cursor, limit: self.poll.limit, timeout: self.poll.wait, reservation,
-                answer: { self.answered($0) })
+                after: self.cursor, limit: self.poll.limit, timeout: self.poll.wait, answer: { self.answered($0) })
         else {
             // The router counts it once more.
             limiter.giveBack(.events, of: .user(identity.user.id))

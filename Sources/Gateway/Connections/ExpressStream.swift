@@ -35,7 +35,8 @@ final class ExpressStream: ExpressExchange {
         let rate = gateway.limiter.take(.events, of: .user(self.identity.user.id))
         guard rate?.isAllowed ?? true else { return self.connection.decline() }
         guard case .success(let admission) = result, self.lane.isServing, let context = self.connection.context,
-            let reservation = try? gateway.hub.reserve(admission.subscription, on: context.eventLoop),
+            let reservation = try? gateway.hub.reserve(
+                admission.subscription, from: context.channel.remoteAddress, on: context.eventLoop),
             let handler = try? ConnectionHandler.attach(to: context.channel)
         else {
             // The router counts it once more.

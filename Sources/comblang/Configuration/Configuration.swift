@@ -23,6 +23,8 @@ struct Configuration: Sendable {
         let key: String
         let reloadEvery: Duration
     }
+    /// A thing that is off unless an operator wants it.
+    enum Switch: String, CaseIterable, Sendable { case on, off }
 
     /// Address or name to listen on. Default 127.0.0.1: nobody else reaches a server that was started to try it out.
     let host: String
@@ -44,7 +46,13 @@ struct Configuration: Sendable {
     let tls: TLSFiles?
     /// Addresses that webhooks may be posted to, besides those of the public Internet. Default: none.
     let webhookNetworks: WebhookNetworks
+    /// Backups that are done and stay, 1…100, default 7; older ones are deleted when one is done.
+    let backupsKept: Int
     let gateway: GatewaySettings
+    /// The file of the TURN secret, if it is in one; for `doctor`, which looks at who may read it.
+    let turnSecretFile: String?
+    /// Whether the secret stands in the file of `--config`; likewise.
+    let isTurnSecretInFile: Bool
     let hub: HubSettings
 
     /// What is in force, for the log, by the names of the file's members. No secret is among them.
@@ -62,17 +70,13 @@ struct Configuration: Sendable {
         retention.eventsMax = settings.integer("retentionEvents", in: 100...1_000_000_000, default: retention.eventsMax)
         self.retention = retention
         self.drain = .seconds(settings.integer("drainSeconds", in: 0...10, default: 3))
-        self.registration = settings.choice("registration", default: .open)
-        let mayBeOpen = settings.flag("allowOpenRegistration", default: false)
-        if self.registration == .open, !mayBeOpen, !Self.isLoopback(self.host) {
-            settings.fault(
-                "registration",
-                "is open, and \(self.host) is reached from other machines: choose --registration invite or closed, or "
-                    + "say --allow-open-registration true if everybody may sign up")
-        }
+        self.backupsKept = settings.integer("backupsKept", in: 1...Limits.backupsKeptMax, default: 7)
+        self.turnSecretFile = settings.optionalText("turnSecretFile")
+        self.registration = Self.registration(&settings, host: self.host)
         self.tls = Self.tlsFiles(&settings)
         self.webhookNetworks = WebhookNetworks(settings.networks("webhookNetworks"))
-        self.gateway = Self.gatewaySettings(&settings)
+        self.gateway = Self.gatewaySettings(&settings, turnSecretFile: self.turnSecretFile)
+        self.isTurnSecretInFile = settings.isInFile("turnSecret")
         self.hub = Self.hubSettings(&settings, drain: self.drain)
         settings.rejectUnknownMembers()
         guard settings.faults.isEmpty else {
@@ -81,24 +85,9 @@ struct Configuration: Sendable {
         self.logMetadata = Dictionary(uniqueKeysWithValues: settings.inForce.map { ($0.name, .string($0.value)) })
     }
 
-    private static func tlsFiles(_ settings: inout SettingsReader) -> TLSFiles? {
-        let certificate = settings.optionalText("tlsCertificate")
-        let key = settings.optionalText("tlsKey")
-        let seconds = settings.integer("tlsReloadSeconds", in: 1...86_400, default: 60)
-        switch (certificate, key) {
-        case (nil, nil):
-            return nil
-        case (let certificate?, let key?):
-            return TLSFiles(certificate: certificate, key: key, reloadEvery: .seconds(seconds))
-        case (nil, .some):
-            settings.fault("tlsCertificate", "is missing: a key alone is not enough")
-        case (.some, nil):
-            settings.fault("tlsKey", "is missing: a certificate alone is not enough")
-        }
-        return nil
-    }
-
-    private static func gatewaySettings(_ settings: inout SettingsReader) -> GatewaySettings {
+    private static func gatewaySettings(
+        _ settings: inout SettingsReader, turnSecretFile: String?
+    ) -> GatewaySettings {
         var gateway = GatewaySettings()
         let origins = settings.list("corsOrigins", default: ["*"]) { origin in
             origin == "*" || (origin.contains("://") && !origin.hasSuffix("/"))
@@ -107,38 +96,16 @@ struct Configuration: Sendable {
         gateway.allowedOrigins = origins.contains("*") ? nil : origins
         let visible = settings.choice("usersVisible", default: UsersVisible.sharedRoom)
         gateway.allUsersVisible = visible == .all
-        gateway.iceServerURLs = settings.list("iceServers", default: GatewaySettings.seedIceServerURLs) { url in
-            url.hasPrefix("stun:") || url.hasPrefix("stuns:") ? nil : "must hold URLs like stun:stun.example.org:3478"
-        }
+        gateway.stunURLs = Self.stunURLs(&settings)
+        gateway.turn = Self.turnServers(&settings, secretFile: turnSecretFile)
         gateway.joinedParticipantsMax = settings.integer(
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
         gateway.rates = Self.rates(&settings)
         gateway.trustedProxies = TrustedProxies(
             networks: settings.networks("trustedProxies"),
             field: settings.choice("proxyHeader", default: TrustedProxies.Field.forwardedFor))
+        gateway.adminsSearchMessages = settings.choice("adminMessageSearch", default: Switch.off) == .on
         return gateway
-    }
-
-    /// `rateLimits` turns all of them off; each has its own setting, `rateReads` and so on.
-    private static func rates(_ settings: inout SettingsReader) -> RateSettings {
-        let isOn = settings.flag("rateLimits", default: true)
-        var rates = RateSettings.standard
-        for rateClass in RateClass.allCases {
-            let words = rateClass.rawValue.split(separator: "-").map { $0.prefix(1).uppercased() + $0.dropFirst() }
-            let standard = rates.quotas[rateClass].map { "\($0.count)/\($0.windowSeconds)" } ?? "off"
-            let name = "rate\(words.joined())"
-            let text = settings.text(name, default: standard)
-            rates.quotas[rateClass] = RateQuota(text)
-            if text != "off", rates.quotas[rateClass] == nil {
-                settings.fault(name, "must be off or like 600/60: so many requests in so many seconds")
-            }
-        }
-        return isOn ? rates : .off
-    }
-
-    private static func isLoopback(_ host: String) -> Bool {
-        host == "localhost" || IPAddress(host) == IPAddress("::1")
-            || (IPAddress(host).flatMap { IPNetwork("127.0.0.0/8")?.contains($0) } ?? false)
     }
 
     private static func hubSettings(_ settings: inout SettingsReader, drain: Duration) -> HubSettings {

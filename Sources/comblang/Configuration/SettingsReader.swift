@@ -70,13 +70,6 @@ struct SettingsReader {
         return found
     }
 
-    /// A text that may be left out.
-    mutating func optionalText(_ name: String) -> String? {
-        let found = (try? self.reader(name, default: .string("")).requiredString(forKey: ConfigKey(name))) ?? ""
-        self.inForce.append((name, found))
-        return found.isEmpty ? nil : found
-    }
-
     /// `true` or `false`.
     mutating func flag(_ name: String, default value: Bool) -> Bool {
         guard let found = try? self.reader(name, default: .bool(value)).requiredBool(forKey: ConfigKey(name)) else {
@@ -86,6 +79,26 @@ struct SettingsReader {
         self.inForce.append((name, String(found)))
         return found
     }
+
+    /// A text that may be left out: `nil` if it was.
+    ///
+    /// - parameter isSecret: keeps it out of the log, which tells only whether it is set.
+    mutating func optionalText(_ name: String, isSecret: Bool = false) -> String? {
+        guard let found = try? self.reader(name, default: .string("")).requiredString(forKey: ConfigKey(name)),
+            !found.contains("\0")
+        else {
+            self.fault(name, "must be a text")
+            return nil
+        }
+        self.inForce.append((name, isSecret && !found.isEmpty ? "(not shown)" : found))
+        return found.isEmpty ? nil : found
+    }
+
+    /// Whether the file of `--config` has this setting, whatever wins over it.
+    func isInFile(_ name: String) -> Bool { self.fileMembers.contains(name) }
+
+    /// Says what is wrong with a setting that was read.
+    mutating func reject(_ name: String, _ text: String) { self.fault(name, text) }
 
     /// One of an enumeration's values.
     mutating func choice<Value: RawRepresentable<String> & CaseIterable>(_ name: String, default value: Value) -> Value
@@ -142,8 +155,7 @@ struct SettingsReader {
         return ConfigReader(providers: self.providers + [defaults])
     }
 
-    /// Says what is wrong with a setting that was read.
-    mutating func fault(_ name: String, _ text: String) {
+    private mutating func fault(_ name: String, _ text: String) {
         let variable = Self.variable(name)
         let flag = variable.lowercased().replacing("_", with: "-")
         self.faults.append("\(name) \(text) (--\(flag), COMBLANG_\(variable))")
