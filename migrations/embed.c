@@ -20,12 +20,22 @@ static const unsigned char admin[] = {
 #embed "0005_admin.sql"
 };
 
+static const unsigned char api_keys[] = {
+#embed "0008_api_keys.sql"
+};
+
+static const unsigned char webhooks[] = {
+#embed "0009_webhooks.sql"
+};
+
 static const comblang_migration migrations[] = {
     {"0001_initial", initial, sizeof initial},
     {"0002_calls", calls, sizeof calls},
     {"0003_ice_quality", ice_quality, sizeof ice_quality},
     {"0004_records", records, sizeof records},
     {"0005_admin", admin, sizeof admin},
+    {"0008_api_keys", api_keys, sizeof api_keys},
+    {"0009_webhooks", webhooks, sizeof webhooks},
 };
 
 const comblang_migration *comblang_migrations(size_t *count) {
