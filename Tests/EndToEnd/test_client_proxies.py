@@ -168,8 +168,8 @@ def nginx(folder: Path, server: Server, more: str = ""):
     # It heeds `X-Accel-Buffering: no`; even when it does not, it passes on what is there when the server pauses.
     ("", "sse", {"websocket": "refused"}),
     ("proxy_ignore_headers X-Accel-Buffering;", "sse", {"websocket": "refused"}),
-    # A compressor waits for more.
-    ("gzip on; gzip_proxied any; gzip_types *; gzip_min_length 0; proxy_http_version 1.1;", "poll",
+    # A compressor then waits for more.
+    ("proxy_ignore_headers X-Accel-Buffering; gzip on; gzip_proxied any; gzip_types *; gzip_min_length 0;", "poll",
      {"websocket": "refused", "sse": "mute"}),
 ], ids=["as-it-comes", "deaf", "compressing"])
 async def test_nginx_with_its_default_buffering(server, tmp_path, more, wire, why):

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import test from "node:test";
-import { SSEParser, WireChoice, backoff, compareCursors, Emitter, Problem } from "../../clients/js/comblang.js";
+import { Comblang, SSEParser, WireChoice, backoff, compareCursors, Emitter, Problem } from "../../clients/js/comblang.js";
 
 const wires = ["websocket", "sse", "poll"];
 
@@ -103,6 +103,25 @@ test("whatever happens to wires, there is always one to try, in the caller's ord
         const better = choice.better(wires, "poll", now);
         assert.ok(better === null || order.includes(better));
     }
+});
+
+test("a poll that waits keeps no timer busy", async (t) => {
+    const answers = [{ cursor: "a.1", events: [], ephemeral: [], more: false }];
+    t.mock.method(globalThis, "fetch", (address, { signal }) => new Promise((resolve, reject) => {
+        const page = answers.shift();
+        if (page) resolve(new Response(JSON.stringify(page)));
+        else signal.addEventListener("abort", () => reject(new Error("aborted")));
+    }));
+    const timers = t.mock.method(globalThis, "setTimeout");
+    const stream = new Comblang({ url: "http://127.0.0.1", token: "t", keep: "none" }).events({ after: "a.1", wires: ["poll"] });
+    await new Promise((resolve) => { stream.on("wire", resolve); });
+    await new Promise((resolve) => { setImmediate(() => setImmediate(resolve)); });
+    const before = timers.mock.callCount();
+    const waits = timers.mock.calls.map((call) => call.arguments[1]);
+    assert.ok(waits.every((ms) => ms >= 0 && ms < 2 ** 31), String(waits));
+    for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => { setImmediate(resolve); });
+    assert.equal(timers.mock.callCount(), before);
+    stream.close();
 });
 
 test("a listener that throws takes nothing from the others", () => {

@@ -875,7 +875,8 @@ class Connection {
         this.isReady = true;
         this.#silenceMaxMs = silenceMaxMs;
         clearTimeout(this.#watch);
-        this.#listen(silenceMaxMs);
+        // A poll has a timeout of its own, and a timer of Infinity would go off at once.
+        if (Number.isFinite(silenceMaxMs)) this.#listen(silenceMaxMs);
         this.#becomesReady(true);
     }
 

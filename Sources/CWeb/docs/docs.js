@@ -168,7 +168,7 @@ function code(text, canCopy = false) {
 
 const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 /** Variables that the quick start sets, for ids that only a running server can tell. */
-const variables = { call: "$CALL", message: "$MESSAGE" };
+const variables = { call: "$CALL", message: "$MESSAGE", room: "lobby" };
 
 /** A line to paste into a shell in which the quick start ran. */
 function curl(contract, operation) {
@@ -244,6 +244,13 @@ function responsesOf(contract, operation) {
     return nodes;
 }
 
+/** What an API key must be allowed. */
+function scopesOf(operation) {
+    const scopes = operation["x-scopes"] ?? [];
+    if (!scopes.length) return [];
+    return [make("p", { className: "kind" }, "API key scope: ", ...scopes.flatMap((scope, index) => [...(index ? [", "] : []), make("code", { textContent: scope })]))];
+}
+
 function operationCard(contract, operation) {
     const id = operation.operationId;
     return make(
@@ -253,6 +260,7 @@ function operationCard(contract, operation) {
             make("span", { className: `method ${operation.method}`, textContent: operation.method.toUpperCase() }),
             make("code", { textContent: operation.path }), " ", make("span", { className: "tag", textContent: id })),
         ...prose(operation.description),
+        ...scopesOf(operation),
         code(curl(contract, operation), true),
         ...parametersOf(contract, operation), ...requestOf(contract, operation), ...responsesOf(contract, operation));
 }
