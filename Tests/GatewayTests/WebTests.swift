@@ -40,6 +40,10 @@ struct WebTests {
                 #expect(answer.headers[.eTag] == file.entityTag)
                 #expect(answer.headers[.cacheControl] == "no-cache")
                 #expect(answer.headers[.xContentTypeOptions] == "nosniff")
+                let isForAll = file.path == "/client/comblang.js"
+                #expect(
+                    answer.headers[try #require(HTTPField.Name("Cross-Origin-Resource-Policy"))]
+                        == (isForAll ? "cross-origin" : "same-origin"))
                 let policy = try #require(answer.headers[.contentSecurityPolicy])
                 #expect(policy.hasPrefix("default-src 'none'") && !policy.contains("unsafe"))
                 #expect(Data(answer.body.readableBytesView) == file.bytes)

@@ -1,6 +1,7 @@
 // The reference, made from /openapi.json: nothing here is written a second time.
 
 const here = location.origin;
+const METHODS = new Set(["get", "post", "put", "patch", "delete"]);
 
 /** @param {string} tag @param {Record<string, any>} [properties] @param {...(Node | string)} children */
 function make(tag, properties = {}, ...children) {
@@ -44,7 +45,7 @@ class Contract {
 
     get operations() {
         return Object.entries(this.document.paths).flatMap(([path, item]) =>
-            ["get", "post", "put", "patch", "delete"].filter((method) => item[method]).map((method) => {
+            Object.keys(item).filter((key) => METHODS.has(key)).map((method) => {
                 const operation = item[method];
                 const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])].map((one) => this.resolve(one));
                 return { ...operation, path, method, parameters };
@@ -91,9 +92,11 @@ function kind(contract, schema) {
     }
     const types = [schema.type].flat().filter(Boolean);
     const named = types.filter((type) => type !== "null");
+    if (types.length && !named.length) return ["null"];
     const parts = named.includes("array") ? ["array of ", ...kind(contract, schema.items)] : [named.join(" or ") || "anything"];
     if (types.includes("null")) parts.push(" or null");
-    if (schema.enum) parts.push(": ", ...schema.enum.flatMap((value, index) => [...(index ? [", "] : []), make("code", { textContent: String(value) })]));
+    const values = schema.enum?.filter((value) => value !== null);
+    if (values) parts.push(": ", ...values.flatMap((value, index) => [...(index ? [", "] : []), make("code", { textContent: String(value) })]));
     return parts;
 }
 
@@ -274,11 +277,13 @@ function quickStart() {
 /** Which schemas are events, by the discriminator of the stream's. */
 function eventSection(contract) {
     const mapping = contract.document.components.schemas.StreamEvent?.discriminator?.mapping ?? {};
-    const cards = Object.entries(mapping).map(([type, reference]) => {
-        const schema = contract.resolve({ $ref: reference });
+    /** Types that are described together, by the reference to their schema. @type {Map<string, string[]>} */
+    const together = new Map();
+    for (const [type, reference] of Object.entries(mapping)) together.set(reference, [...(together.get(reference) ?? []), type]);
+    const cards = [...together].map(([reference, types]) => {
+        const names = types.flatMap((type, index) => [...(index ? [" "] : []), make("a", { id: `event-${type}`, href: `#event-${type}` }, make("code", { textContent: type }))]);
+        const card = make("article", { className: "event" }, make("h3", {}, ...names), ...prose(contract.resolve({ $ref: reference }).description));
         const data = fields(contract, { $ref: reference }).find(([name]) => name === "data")?.[1];
-        const card = make("article", { className: "event", id: `event-${type}` },
-            make("h3", {}, make("a", { href: `#event-${type}` }, make("code", { textContent: type }))), ...prose(schema.description));
         if (data) card.append(make("h4", { textContent: "data" }), ...(data.$ref ? [make("p", {}, ...kind(contract, data))] : schemaBody(contract, data)));
         return card;
     });

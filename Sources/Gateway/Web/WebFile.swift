@@ -27,6 +27,9 @@ package struct WebFile: Sendable {
         self.entityTag = "\"\(digest.joined())\""
     }
 
+    /// The module, which pages of other origins import as well.
+    private static let modulePath = "/client/comblang.js"
+
     /// All that are embedded, in the order of `Sources/CWeb/embed.c`.
     package static let all: [WebFile] = {
         var count = 0
@@ -46,8 +49,7 @@ package struct WebFile: Sendable {
         var headers = WebPage.headers
         headers[.eTag] = self.entityTag
         headers[.cacheControl] = "no-cache"
-        // The module is for other origins, too.
-        headers[.crossOriginResourcePolicy] = "cross-origin"
+        headers[.crossOriginResourcePolicy] = self.path == Self.modulePath ? "cross-origin" : "same-origin"
         if request.headers[.ifNoneMatch].map(self.isNamed) == true {
             return Response(status: .notModified, headers: headers)
         }
