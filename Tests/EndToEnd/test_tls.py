@@ -15,6 +15,7 @@ from playwright.async_api import async_playwright
 
 from lib.certificates import Authority, common_name
 from lib.http2 import Http2
+from lib.raw_http import settled_sockets
 from lib.server import BINARY, Server, assert_one_line_error, environment, until, wait_until
 
 pytestmark = pytest.mark.anyio
@@ -134,7 +135,7 @@ async def test_streams_deliver_what_is_posted_meanwhile(secure: Secure, http2, w
 
 
 async def test_thirty_streams_and_polls_share_one_connection(secure: Secure):
-    sockets = secure.server.open_sockets()
+    sockets = settled_sockets(secure.server)
     async with secure.client() as client:
         people = [await person(client, f"siswa{number}") for number in range(10)]
         room = (await client.post("/v1/rooms", json={"name": "kelas"}, headers=people[0])).json()["id"]
@@ -301,7 +302,7 @@ def test_drain_ends_http2_streams_and_the_process(secure: Secure):
 
 
 def test_what_is_no_tls_or_no_handshake_holds_nothing(secure: Secure):
-    sockets = secure.server.open_sockets()
+    sockets = settled_sockets(secure.server)
     plain = subprocess.run(
         ["curl", "-sS", "-m", "10", f"http://127.0.0.1:{secure.server.port}/healthz"], capture_output=True)
     assert plain.returncode != 0
