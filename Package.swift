@@ -55,7 +55,7 @@ let package = Package(
     targets: [
         .target(
             name: "CMigrations", path: "migrations",
-            exclude: ["0001_initial.sql", "0002_calls.sql"], publicHeadersPath: "include"),
+            exclude: ["0001_initial.sql", "0002_calls.sql", "0006_room_actor.sql"], publicHeadersPath: "include"),
         .target(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),

@@ -8,9 +8,14 @@ static const unsigned char calls[] = {
 #embed "0002_calls.sql"
 };
 
+static const unsigned char room_actor[] = {
+#embed "0006_room_actor.sql"
+};
+
 static const comblang_migration migrations[] = {
     {"0001_initial", initial, sizeof initial},
     {"0002_calls", calls, sizeof calls},
+    {"0006_room_actor", room_actor, sizeof room_actor},
 };
 
 const comblang_migration *comblang_migrations(size_t *count) {

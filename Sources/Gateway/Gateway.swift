@@ -50,6 +50,7 @@ package struct Gateway: Sendable {
         CallController(gateway: self).addRoutes(open: open, signedIn: signedIn)
         IceServersController(gateway: self).addRoutes(to: signedIn)
         EventController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+        RoomSocketController(gateway: self).addRoutes(to: open)
 
         router.answerOtherMethods()
         return router
@@ -83,6 +84,8 @@ package struct GatewaySettings: Sendable {
     package var iceServerURLs: [String]
     /// At most so many joined participants in a call.
     package var joinedParticipantsMax: Int
+    /// Whether `GET /ws/{room}?username=` makes guests.
+    package var roomGuestsAllowed: Bool
 
     package static let seedIceServerURLs = [
         "stun:stun.l.google.com:19302", "stun:stun1.l.google.com:19302", "stun:stun2.l.google.com:19302",
@@ -91,8 +94,10 @@ package struct GatewaySettings: Sendable {
 
     package init(
         allowedOrigins: [String]? = nil, allUsersVisible: Bool = false,
-        iceServerURLs: [String] = Self.seedIceServerURLs, joinedParticipantsMax: Int = Limits.joinedParticipantsMax
+        iceServerURLs: [String] = Self.seedIceServerURLs, joinedParticipantsMax: Int = Limits.joinedParticipantsMax,
+        roomGuestsAllowed: Bool = true
     ) {
+        self.roomGuestsAllowed = roomGuestsAllowed
         self.allowedOrigins = allowedOrigins
         self.allUsersVisible = allUsersVisible
         self.iceServerURLs = iceServerURLs

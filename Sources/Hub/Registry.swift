@@ -9,6 +9,8 @@ package final class Registry: Sendable {
         let loop: Int
         /// A newer stream of the same ticket was opened, perhaps before this one began.
         var isReplaced = false
+        /// Its client said goodbye: nobody waits for its return.
+        var isGoodbye = false
     }
 
     private struct State {
@@ -105,14 +107,15 @@ package final class Registry: Sendable {
     private func remove(_ id: Int) {
         let now = self.time.now
         self.state.withLock { state in
-            guard let subscription = state.entries.removeValue(forKey: id)?.subscription else { return }
+            guard let entry = state.entries.removeValue(forKey: id) else { return }
+            let subscription = entry.subscription
             state.byDevice[subscription.device]?.remove(id)
             if state.byDevice[subscription.device]?.isEmpty == true { state.byDevice[subscription.device] = nil }
             self.signsOfLife.stoppedReading(subscription.device, at: now)
             state.byUser[subscription.user]?.remove(id)
             if state.byUser[subscription.user]?.isEmpty == true {
                 state.byUser[subscription.user] = nil
-                state.lastSeen[subscription.user] = now
+                if !entry.isGoodbye { state.lastSeen[subscription.user] = now }
             }
             if let ticket = subscription.ticket, state.byTicket[ticket] == id { state.byTicket[ticket] = nil }
         }
@@ -126,6 +129,29 @@ package final class Registry: Sendable {
                 guard let subscription = state.entries[id]?.subscription else { return false }
                 return subscription.filter.passes(event, in: subscription.scope)
             }
+        }
+    }
+
+    /// The stream's client closed it and will not come back, so that its user is not there any more if this was all
+    /// that they read.
+    package func saidGoodbye(_ reservation: Reservation) {
+        self.state.withLock { $0.entries[reservation.id]?.isGoodbye = true }
+    }
+
+    /// The device by which a user reads frames in a room: that of the newest stream.
+    package func seat(of user: UserID, in room: RoomID) -> FrameRecipient.Seat? {
+        self.state.withLock { state in
+            let entries = (state.byUser[user]?.all ?? []).sorted(by: >).compactMap { state.entries[$0] }
+            return entries.first { $0.subscription.readsFrames && $0.subscription.scope == .room(room) }
+                .map { FrameRecipient.Seat(device: $0.subscription.device, transport: $0.subscription.transport) }
+        }
+    }
+
+    /// Whether the user reads anything, or did not longer ago than `grace`.
+    package func isPresent(_ user: UserID, grace: Duration) -> Bool {
+        let horizon = self.time.now.advanced(by: .zero - grace)
+        return self.state.withLock { state in
+            state.byUser[user] != nil || state.lastSeen[user].map { $0 >= horizon } ?? false
         }
     }
 

@@ -34,7 +34,8 @@ extension Participant {
         "participant", key: ["call", "user"],
         [
             "device", "leg", "state", "invitedAt", "joinedAt", "leftAt", "audio", "video", "screen", "connection",
-            "connectionAt", "transport", "isBusy", "leaseCheckAt", "leaveTokenHash", "holdsCandidates", "isLive",
+            "connectionAt", "transport", "isBusy", "leaseCheckAt", "leaveTokenHash", "holdsCandidates",
+            "readsFrames", "isLive",
         ])
 
     init(_ row: inout Columns) throws {
@@ -45,7 +46,7 @@ extension Participant {
             media: ParticipantMedia(audio: row.flag(), video: row.flag(), screen: row.flag()),
             connection: try row.optionalValue(), connectionAt: row.optionalTime(),
             transport: try row.optionalValue(), isBusy: row.flag(), leaseCheckAt: row.optionalTime(),
-            leaveTokenHash: row.optionalText(), holdsCandidates: row.flag())
+            leaveTokenHash: row.optionalText(), holdsCandidates: row.flag(), readsFrames: row.flag())
     }
 
     func values(isLive: Bool) -> [SQLValue] {
@@ -54,7 +55,7 @@ extension Participant {
             self.invitedAt?.milliseconds, self.joinedAt?.milliseconds, self.leftAt?.milliseconds, self.media.audio,
             self.media.video, self.media.screen, self.connection?.rawValue, self.connectionAt?.milliseconds,
             self.transport?.rawValue, self.isBusy, self.leaseCheckAt?.milliseconds, self.leaveTokenHash,
-            self.holdsCandidates, isLive,
+            self.holdsCandidates, self.readsFrames, isLive,
         ]
     }
 }

@@ -48,6 +48,9 @@ struct ContractAnswerTests {
         try await TestServer.run(.ahc(.http), hubSettings: full) { server in
             try await play(server) { try await $0.refuseStreams() }
         }
+        try await TestServer.run(settings: GatewaySettings(allowedOrigins: ["https://chat.example"])) { server in
+            try await play(server) { try await $0.refuseOrigins() }
+        }
         let never = unseen.withLock { $0 ?? [] }
         #expect(never.isEmpty, "never answered: \(never.sorted())")
     }
@@ -164,12 +167,14 @@ private struct ContractScenario {
             #expect(answer.status == 422, "\(operation.id)")
         }
         let cursors = ["pollEvents", "streamEvents", "pollRoomEvents", "streamRoomEvents", "pollCallEvents"]
-        for id in cursors + ["streamCallEvents"] {
+        for id in cursors + ["streamCallEvents", "openRoomSocket"] {
             let answer = try await self.send(id, token: self.siti.token, query: "after=yesterday")
             #expect(answer.value["type"] == .string("/problems/invalid-cursor"), "\(id)")
         }
-        let plain = try await self.recorder.send(.get, "/v1/ws", token: self.siti.token)
-        #expect(plain.value["type"] == .string("/problems/upgrade-required"))
+        for path in ["/v1/ws", "/ws/lobby"] {
+            let plain = try await self.recorder.send(.get, path, token: self.siti.token)
+            #expect(plain.value["type"] == .string("/problems/upgrade-required"))
+        }
     }
 
     /// Operations that need no credentials but know what to do with them.
@@ -192,7 +197,8 @@ private struct ContractScenario {
     /// 403 for Dewi, who sees the public room but is no member.
     func refuseOutsiders() async throws {
         var place = self.place
-        let others = ["updateUser", "deleteUser"]
+        // Coming to a public room joins it.
+        let others = ["updateUser", "deleteUser", "openRoomSocket"]
         for operation in self.recorder.contract.operations
         where operation.statuses.contains(403) && !others.contains(operation.id) {
             // Nothing in the path: the parameter names the room.
@@ -222,6 +228,7 @@ private struct ContractScenario {
         for id in ["postMessage", "editMessage", "deleteMessage", "sendTyping", "createCall", "updateRoom"] {
             try await self.expect("room-archived", id, token: siti, at: self.archived)
         }
+        try await self.expect("room-archived", "openRoomSocket", token: self.dewi.token, at: self.archived)
         try await self.expect("not-joined", "sendSignal", token: self.budi.token, at: own)
         try await self.expect("not-joined", "updateParticipant", token: self.budi.token)
         try await self.expect("not-joined", "inviteToCall", token: self.budi.token, at: own)
@@ -358,8 +365,17 @@ private struct ContractScenario {
             let now = try await self.send(id, token: self.siti.token).value["cursor"]?.stringValue ?? ""
             #expect(try await self.send(id, token: self.siti.token, query: "after=\(now)").status == 429, "\(id)")
         }
-        let upgrade = try await self.send("openWebSocket", token: self.siti.token)
-        #expect(upgrade.status == 429)
+        for id in ["openWebSocket", "openRoomSocket"] {
+            #expect(try await self.send(id, token: self.siti.token).status == 429, "\(id)")
+        }
+    }
+
+    /// 403 for a page of an origin that may not connect.
+    func refuseOrigins() async throws {
+        for id in ["openWebSocket", "openRoomSocket"] {
+            let headers: HTTPFields = [.origin: "https://evil.example"]
+            try await self.expect("forbidden", id, token: self.siti.token, headers: headers)
+        }
     }
 }
 

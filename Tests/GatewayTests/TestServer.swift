@@ -23,6 +23,7 @@ struct TestServer: Sendable {
     let recorder: EventRecorder
     /// Makes a turn at ``turn(after:)`` only.
     private let calls: CallClock
+    private let presence: Presence
 
     /// Runs `body` against a fresh server.
     ///
@@ -56,7 +57,8 @@ struct TestServer: Sendable {
             try await body(
                 TestServer(
                     store: store, clock: clock, gateway: gateway, tokens: tokens, client: client, recorder: recorder,
-                    calls: CallClock(hub: hub, ids: ids, startedAt: clock.now)))
+                    calls: CallClock(hub: hub, ids: ids, startedAt: clock.now),
+                    presence: Presence(registry: hub.registry, startedAt: clock.now)))
         }
         await store.close()
         withExtendedLifetime(directory) {}
@@ -98,6 +100,12 @@ struct TestServer: Sendable {
     func turn(after duration: Duration) async throws {
         self.clock.advance(by: duration)
         try await self.calls.sweep(self.store, now: self.clock.now)
+    }
+
+    /// Time passes, then who came and who went is logged.
+    func turnOfPresence(after duration: Duration) async throws {
+        self.clock.advance(by: duration)
+        try await self.presence.sweep(self.store, now: self.clock.now)
     }
 
     /// What was logged since the start, internal events too, as it was logged.

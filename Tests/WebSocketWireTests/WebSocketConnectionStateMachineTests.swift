@@ -184,6 +184,8 @@ struct WebSocketConnectionStateMachineTests {
         #expect(WebSocketEnding(.peer, WebSocketClose(.normal)).isGoodbye)
         #expect(WebSocketEnding(.peer, WebSocketClose(.goingAway)).isGoodbye)
         #expect(!WebSocketEnding(.peer, WebSocketClose(.noCode)).isGoodbye)
+        #expect(WebSocketEnding(.peer, WebSocketClose(.noCode)).isDeliberate)
+        #expect(!WebSocketEnding(.peer, WebSocketClose(.internalError)).isDeliberate)
         #expect(!WebSocketEnding(.local, WebSocketClose(.normal)).isGoodbye)
         #expect(!self.lost.isGoodbye)
     }

@@ -80,4 +80,9 @@ package enum CallRecordEntry: Hashable, Sendable {
     /// What was given as the reason for ending the call.
     case reason(String, by: UserID)
     case ended(CallEndReason, by: UserID?)
+
+    /// A participant who speaks frames left as their only peer did.
+    static func left(_ follower: Participant) -> CallRecordEntry {
+        .participant(follower.user, .left, leg: follower.leg, reason: Departure.peerLeft.reason)
+    }
 }

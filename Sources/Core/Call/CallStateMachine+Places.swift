@@ -183,13 +183,29 @@ extension CallStateMachine {
     mutating func depart(_ user: UserID, _ departure: Departure, at now: Timestamp) -> [CallAction] {
         let leg = self.participant(user).flatMap { $0.state == .joined ? $0.leg : nil }
         let expiries = self.rows.held.filter { $0.from == user || $0.to == user }.flatMap { self.expiry(of: $0) }
+        let followers = self.followers(of: user)
         self.closeLeg(leg, at: now)
         self.forgetNegotiations(of: user)
         self.change(user) { $0.goOut(as: departure.state, at: now) }
-        return expiries + [
-            .record(.participant(user, departure.state, leg: leg, reason: departure.reason)),
-            .announceParticipant(user),
-        ] + self.settle(after: user, departure, at: now)
+        let actions =
+            expiries + [
+                .record(.participant(user, departure.state, leg: leg, reason: departure.reason)),
+                .announceParticipant(user),
+            ]
+        let settling = self.settle(after: user, departure, at: now)
+        guard self.rows.call.state == .ended else {
+            return actions + settling + followers.flatMap { self.follow($0, at: now) }
+        }
+        // The end puts them out; why they are out, nobody said.
+        return actions + followers.map { .record(.left($0)) } + settling
+    }
+
+    /// Somebody whose only peer is gone leaves as well, if nobody else's leaving has put them out.
+    private mutating func follow(_ follower: Participant, at now: Timestamp) -> [CallAction] {
+        guard self.rows.call.state != .ended, self.participant(follower.user)?.leg == follower.leg,
+            self.participant(follower.user)?.state == .joined
+        else { return [] }
+        return self.depart(follower.user, .peerLeft, at: now)
     }
 
     /// Ends the call, or lets it ring on, when somebody's departure leaves too few.

@@ -21,17 +21,22 @@ package struct CallStateMachine: Sendable {
         package let user: UserID
         package let device: DeviceID
         package let leg: LegID
-        package let leaveTokenHash: String
+        /// `nil` where nobody was given a token.
+        package let leaveTokenHash: String?
         package let media: ParticipantMedia
         package let holdsCandidates: Bool
         package let takesOver: Bool
         /// How the device reads at this moment; `nil` if it does not.
         package let transport: Transport?
+        /// See ``Participant/readsFrames``.
+        package let readsFrames: Bool
 
         package init(
-            user: UserID, device: DeviceID, leg: LegID, leaveTokenHash: String, media: ParticipantMedia,
-            holdsCandidates: Bool = false, takesOver: Bool = false, transport: Transport? = nil
+            user: UserID, device: DeviceID, leg: LegID, leaveTokenHash: String?, media: ParticipantMedia,
+            holdsCandidates: Bool = false, takesOver: Bool = false, transport: Transport? = nil,
+            readsFrames: Bool = false
         ) {
+            self.readsFrames = readsFrames
             self.user = user
             self.device = device
             self.leg = leg
@@ -69,7 +74,7 @@ package struct CallStateMachine: Sendable {
     package func participant(_ user: UserID) -> Participant? { self.rows.participants.first { $0.user == user } }
 
     /// Nobody was ever invited: an invitation to the whole room, which nobody can miss or reject as a whole.
-    var isOpenInvitation: Bool { !self.rows.participants.contains { $0.invitedAt != nil } }
+    package var isOpenInvitation: Bool { !self.rows.participants.contains { $0.invitedAt != nil } }
 
     var isAnswered: Bool { self.rows.call.answeredAt != nil }
 
@@ -113,6 +118,7 @@ package struct CallStateMachine: Sendable {
             participant.leaseCheckAt = now.advanced(by: Limits.streamSilenceMax)
             participant.leaveTokenHash = joining.leaveTokenHash
             participant.holdsCandidates = joining.holdsCandidates
+            participant.readsFrames = joining.readsFrames
         }
         self.rows.legs.append(
             Leg(

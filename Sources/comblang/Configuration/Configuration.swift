@@ -16,6 +16,9 @@ struct Configuration: Sendable {
         case all
     }
 
+    /// Whether whoever gives a name may come to a public room's WebSocket.
+    enum RoomGuests: String, CaseIterable, Sendable { case allowed, refused }
+
     /// Address or name to listen on. Default 127.0.0.1: nobody else reaches a server that was started to try it out.
     let host: String
     /// 0…65535, default 8080. 0 takes a free port, which the first line of output tells.
@@ -69,6 +72,8 @@ struct Configuration: Sendable {
         gateway.iceServerURLs = settings.list("iceServers", default: GatewaySettings.seedIceServerURLs) { url in
             url.hasPrefix("stun:") || url.hasPrefix("stuns:") ? nil : "must hold URLs like stun:stun.example.org:3478"
         }
+        let guests = settings.choice("roomGuests", default: RoomGuests.allowed)
+        gateway.roomGuestsAllowed = guests == .allowed
         gateway.joinedParticipantsMax = settings.integer(
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
         return gateway

@@ -22,6 +22,8 @@ struct ServeFlags: ParsableArguments {
     var iceServers: String?
     @Option(help: "Whose profiles users see: shared-room or all. (default: shared-room)")
     var usersVisible: String?
+    @Option(help: "Guests by name at /ws/{room}: allowed or refused. (default: allowed)")
+    var roomGuests: String?
     @Option(help: "Joined participants of a call at most. (default: 8)")
     var callParticipants: String?
     @Option(help: "Streams end after so long, give or take a tenth, and clients come back. (default: 600)")
@@ -47,7 +49,8 @@ struct ServeFlags: ParsableArguments {
             "host": self.host, "port": self.port, "dataDir": self.dataDir, "logLevel": self.logLevel,
             "retentionHours": self.retentionHours, "retentionEvents": self.retentionEvents,
             "corsOrigins": self.corsOrigins, "iceServers": self.iceServers, "usersVisible": self.usersVisible,
-            "callParticipants": self.callParticipants, "streamRotateSeconds": self.streamRotateSeconds,
+            "roomGuests": self.roomGuests, "callParticipants": self.callParticipants,
+            "streamRotateSeconds": self.streamRotateSeconds,
             "heartbeatSeconds": self.heartbeatSeconds, "streamStallSeconds": self.streamStallSeconds,
             "streamsPerDevice": self.streamsPerDevice, "streamsPerUser": self.streamsPerUser,
             "recentEvents": self.recentEvents, "recentMegabytes": self.recentMegabytes,

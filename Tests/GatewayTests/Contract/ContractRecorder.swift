@@ -129,6 +129,12 @@ struct ContractRequest {
                 .secWebSocketKey: "dGhlIHNhbXBsZSBub25jZQ==",
             ]),
         ContractRequest(
+            id: "openRoomSocket",
+            headers: [
+                .upgrade: "websocket", .connection: "Upgrade", .secWebSocketVersion: "13",
+                .secWebSocketKey: "dGhlIHNhbXBsZSBub25jZQ==",
+            ]),
+        ContractRequest(
             id: "createCall", body: #"{"media":{"audio":true,"video":true}}"#,
             badBody: #"{"media":{"audio":true,"video":true},"ringTimeoutSeconds":5}"#),
         ContractRequest(id: "listCalls"),
