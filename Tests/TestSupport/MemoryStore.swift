@@ -88,11 +88,18 @@ struct MemoryState: Sendable {
     var messages: [MessageID: Message] = [:]
     var calls: [CallID: CallRows] = [:]
     var timelines: [CallID: [TimelineEntry]] = [:]
+    /// In the order of their first reports.
+    var qualities: [CallQuality] = []
+    var records: [CallID: CallRecord] = [:]
+    var callsSeen: [UserID: Timestamp] = [:]
     /// As stored; a call without one has ended.
     var deadlines: [CallID: Timestamp] = [:]
     /// Ascending by seq.
     var pendingSignals: [PendingSignal] = []
     var answers: [AnswerKey: IdempotentAnswer] = [:]
+    var backups: [BackupID: Backup] = [:]
+    /// In the order in which they were written.
+    var audit: [AuditEntry] = []
 
     var bounds: LogBounds { LogBounds(epoch: "test", trimmedThrough: self.trimmedThrough, tail: self.tail) }
 }

@@ -50,7 +50,8 @@ struct RoomSocketController: Sendable {
             let isResuming = if case .resumed = admission.start { true } else { false }
             return (admission, try store.scene(of: entrant.room, for: entrant.user, hasHistory: !isResuming))
         }
-        let reservation = try self.gateway.hub.reserve(subscription, on: context.channel.eventLoop)
+        let reservation = try self.gateway.hub.reserve(
+            subscription, from: context.channel.remoteAddress, on: context.channel.eventLoop)
         let welcome = RoomFrame.welcome(RoomFrame.Welcome(scene, admission, resumeToken: token))
         return try await EventStream(
             gateway: self.gateway, admission: admission, reservation: reservation, wire: .room,

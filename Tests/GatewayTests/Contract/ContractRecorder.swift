@@ -76,13 +76,16 @@ struct ContractPlace {
     var user = "usr_00000000000000000000000000"
     var message = "msg_00000000000000000000000000"
     var call = "call_00000000000000000000000000"
+    var connection = "con_000000-1"
+    var backup = "bak_00000000000000000000000000"
     var slug = "no-such-problem"
 
     /// Replaces `{room}` and the like.
     func filling(_ template: String) -> String {
         template.replacing("{room}", with: self.room).replacing("{user}", with: self.user)
             .replacing("{message}", with: self.message).replacing("{call}", with: self.call)
-            .replacing("{slug}", with: self.slug)
+            .replacing("{slug}", with: self.slug).replacing("{backup}", with: self.backup)
+            .replacing("{connection}", with: self.connection)
     }
 }
 
@@ -148,7 +151,14 @@ struct ContractRequest {
         ContractRequest(id: "endCall", body: "{}", badBody: #"{"reason":5}"#),
         ContractRequest(
             id: "updateParticipant", body: #"{"connection":"connected"}"#, badBody: #"{"connection":"maybe"}"#),
+        ContractRequest(
+            id: "reportQuality", body: #"{"rttMs":48.2,"localCandidateType":"relay"}"#, badBody: #"{"packetLoss":2}"#),
+        ContractRequest(
+            id: "markCallsSeen", body: #"{"until":"2026-11-22T13:26:02.551Z"}"#, badBody: #"{"until":"yesterday"}"#),
         ContractRequest(id: "getIceServers", query: "call={call}"),
+        ContractRequest(id: "searchMessages", query: "q=halo"),
+        ContractRequest(
+            id: "changeUserRights", body: #"{"suspended":false}"#, badBody: #"{"role":"emperor"}"#),
         ContractRequest(id: "deleteUser"),
     ]
 
