@@ -24,7 +24,12 @@ let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
+let hummingbirdHTTP2 = Target.Dependency.product(name: "HummingbirdHTTP2", package: "hummingbird")
 let hummingbirdTesting = Target.Dependency.product(name: "HummingbirdTesting", package: "hummingbird")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
+let nioHTTP2 = Target.Dependency.product(name: "NIOHTTP2", package: "swift-nio-http2")
+let nioHTTPTypesHTTP2 = Target.Dependency.product(name: "NIOHTTPTypesHTTP2", package: "swift-nio-extras")
 let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
@@ -43,6 +48,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.38.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
@@ -65,11 +71,14 @@ let package = Package(
                 "0004_records.sql",
                 "0005_admin.sql",
                 "0006_room_actor.sql",
+                "0008_api_keys.sql",
+                "0009_webhooks.sql",
             ],
             publicHeadersPath: "include"),
         .target(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),
+        .target(name: "CWeb", exclude: ["client", "docs"]),
         .target(name: "CWALBuffer"),
         .target(name: "CMemory"),
         .target(name: "Core", swiftSettings: settings),
@@ -94,19 +103,24 @@ let package = Package(
         .target(
             name: "Gateway",
             dependencies: [
-                "Core", "Hub", "WebSocketWire", "COpenAPI", hummingbird, hummingbirdCore, httpTypes, nioHTTPTypes,
-                nioHTTPTypesHTTP1, nioCore,
+                "Core", "Hub", "WebSocketWire", "COpenAPI", "CWeb", hummingbird, hummingbirdCore, hummingbirdHTTP2,
+                httpTypes, nioHTTPTypes, nioHTTPTypesHTTP1, nioHTTPTypesHTTP2, nioSSL, nioTLS, nioHTTP2, nioCore,
                 nioFoundationCompat, nioPosix, nioHTTP1, nioWebSocket, crypto, cryptoExtras, jwtKit, logging,
                 serviceLifecycle,
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
+        .target(
+            name: "Webhooks",
+            dependencies: [
+                "Core", "Hub", asyncHTTPClient, crypto, nioCore, nioHTTP1, nioPosix, logging, serviceLifecycle,
+            ],
+            swiftSettings: settings),
         .executableTarget(
             name: "comblang",
             dependencies: [
-                "CMemory", "Core", "Hub", "SQLiteStore", "STUNWire", "Gateway", hummingbird, asyncHTTPClient, nioCore,
-                nioPosix,
-                nioHTTP1, nioSSL, nioTLS,
+                "CMemory", "Core", "Hub", "SQLiteStore", "STUNWire", "Gateway", "Webhooks", hummingbird,
+                asyncHTTPClient, nioCore, nioPosix, nioHTTP1, nioSSL, nioTLS,
                 logging, serviceLifecycle,
                 hummingbirdCore,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

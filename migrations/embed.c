@@ -24,6 +24,14 @@ static const unsigned char room_actor[] = {
 #embed "0006_room_actor.sql"
 };
 
+static const unsigned char api_keys[] = {
+#embed "0008_api_keys.sql"
+};
+
+static const unsigned char webhooks[] = {
+#embed "0009_webhooks.sql"
+};
+
 static const comblang_migration migrations[] = {
     {"0001_initial", initial, sizeof initial},
     {"0002_calls", calls, sizeof calls},
@@ -31,6 +39,8 @@ static const comblang_migration migrations[] = {
     {"0004_records", records, sizeof records},
     {"0005_admin", admin, sizeof admin},
     {"0006_room_actor", room_actor, sizeof room_actor},
+    {"0008_api_keys", api_keys, sizeof api_keys},
+    {"0009_webhooks", webhooks, sizeof webhooks},
 };
 
 const comblang_migration *comblang_migrations(size_t *count) {

@@ -36,6 +36,11 @@ package enum Limits {
     /// The token in the data directory; whoever can read it can also read the database.
     package static let adminTokenLifetime = Duration.seconds(10 * 365 * 24 * 3600)
     package static let guestLifetime = Duration.seconds(24 * 3600)
+    /// API keys of one user; above 409 `limit-reached`. One for each script, with room.
+    package static let apiKeysPerUserMax = 50
+    package static let apiKeyNameCharactersMax = 64
+    /// How far ahead a key may expire; never is further.
+    package static let apiKeyLifetimeMax = Duration.seconds(10 * 366 * 24 * 3600)
     package static let ticketOpensWithin = Duration.seconds(60)
     package static let ticketLifetime = Duration.seconds(12 * 3600)
     package static let roomsPerUserMax = 1000
@@ -52,6 +57,29 @@ package enum Limits {
     package static let backupsListedMax = 2 * Self.backupsKeptMax + 2
     /// A parameter's text in an entry of the audit log; the rest is cut off.
     package static let auditTextCharactersMax = 200
+
+    /// Invites that have not expired; above 409 `limit-reached`.
+    package static let invitesMax = 1000
+    /// People who sign up with one invite: a school.
+    package static let inviteUsesMax = 10_000
+    package static let inviteNoteCharactersMax = 200
+    package static let inviteLifetimeDefault = Duration.seconds(7 * 24 * 3600)
+    package static let inviteLifetimeMax = Duration.seconds(90 * 24 * 3600)
+
+    // MARK: Webhooks
+
+    /// Each may hold the log back; above 409 `limit-reached`.
+    package static let webhooksMax = 100
+    package static let webhookURLBytesMax = 2048
+    package static let webhookDescriptionCharactersMax = 200
+    /// A receiver to which nothing got through for so long gets nothing any more.
+    package static let webhookFailingMax = Duration.seconds(24 * 3600)
+    /// Events for which the log waits until a webhook has them, beyond what it keeps anyway; about 1 GB.
+    package static let webhookBacklogMax: Int64 = 1_000_000
+    /// A former secret signs for so long.
+    package static let webhookFormerSecretKept = Duration.seconds(24 * 3600)
+    /// Attempts of one webhook that are shown.
+    package static let webhookAttemptsKept = 1000
 
     // MARK: Streams
 

@@ -1,11 +1,16 @@
-/// The one permission table: what each standing towards a room, and each role on the server, allows.
+/// The one permission table: what each standing towards a room, each role on the server and each scope of an API key
+/// allows.
 package enum Permission: String, CaseIterable, Sendable {
     case readRoom, listMembers, joinRoom, leaveRoom, changeRoom, archiveRoom
     case inviteMember, removeMember, changeRole, makeOwner
     case readMessages, postMessage, editOwnMessage, editAnyMessage, type, markRead
     case readEvents, readCalls, startCall, joinCall, endAnyCall
-    /// All of `/v1/admin`.
-    case administer
+    /// What is one's own, or for all: a session allows it.
+    case readUsers, changeProfile, deleteProfile, createRoom
+    /// What a key must not do, whatever its scopes: make keys, end itself.
+    case manageKeys, endSession
+    /// All of `/v1/admin`; reading there and changing there.
+    case inspect, administer
 }
 
 /// How a user stands towards a room. `admin` is a user of role `admin` who is not a member.
@@ -42,7 +47,7 @@ extension Permission {
     package static func granted(to role: UserRole) -> Set<Permission> {
         switch role {
         case .user: []
-        case .admin: [.administer]
+        case .admin: [.inspect, .administer]
         }
     }
 
@@ -55,5 +60,54 @@ extension Permission {
         case .moderator: self.moderator
         case .owner: self.owner
         }
+    }
+}
+
+/// What an API key may be used for: a part of what its user may do.
+package enum Scope: String, Codable, CaseIterable, Sendable, Comparable {
+    case usersRead = "users:read"
+    case profileWrite = "profile:write"
+    case roomsRead = "rooms:read"
+    case roomsWrite = "rooms:write"
+    case messagesRead = "messages:read"
+    case messagesWrite = "messages:write"
+    case callsRead = "calls:read"
+    case callsWrite = "calls:write"
+    /// All that the user sees in the log, messages and signals included, on any wire.
+    case eventsRead = "events:read"
+    case adminRead = "admin:read"
+    case adminWrite = "admin:write"
+
+    /// Whether only admins can give it.
+    package var isForAdmins: Bool { self == .adminRead || self == .adminWrite }
+
+    package static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+}
+
+extension Permission {
+    /// What a scope lets a key do, if its user may. A permission that is in no scope is for sessions alone.
+    package static func granted(to scope: Scope) -> Set<Permission> {
+        switch scope {
+        case .usersRead: [.readUsers]
+        case .profileWrite: [.changeProfile]
+        case .roomsRead: [.readRoom, .listMembers]
+        case .roomsWrite:
+            [
+                .createRoom, .joinRoom, .leaveRoom, .changeRoom, .archiveRoom, .inviteMember, .removeMember,
+                .changeRole, .makeOwner,
+            ]
+        case .messagesRead: [.readMessages]
+        case .messagesWrite: [.postMessage, .editOwnMessage, .editAnyMessage, .type, .markRead]
+        case .callsRead: [.readCalls]
+        case .callsWrite: [.startCall, .joinCall, .endAnyCall]
+        case .eventsRead: [.readEvents]
+        case .adminRead: [.inspect]
+        case .adminWrite: [.administer]
+        }
+    }
+
+    /// As above, of several.
+    package static func granted(to scopes: Set<Scope>) -> Set<Permission> {
+        scopes.reduce(into: []) { $0.formUnion(self.granted(to: $1)) }
     }
 }

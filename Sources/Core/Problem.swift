@@ -10,6 +10,9 @@ package struct Problem: Error, Hashable, Sendable {
         case unauthorized = "unauthorized"
         case forbidden = "forbidden"
         case accountSuspended = "account-suspended"
+        case insufficientScope = "insufficient-scope"
+        case registrationClosed = "registration-closed"
+        case inviteRequired = "invite-required"
         case notAMember = "not-a-member"
         case notFound = "not-found"
         case methodNotAllowed = "method-not-allowed"
@@ -35,6 +38,7 @@ package struct Problem: Error, Hashable, Sendable {
         case upgradeRequired = "upgrade-required"
         case idempotencyKeyReused = "idempotency-key-reused"
         case tooManyStreams = "too-many-streams"
+        case rateLimited = "rate-limited"
         case internalError = "internal-error"
         case unavailable = "unavailable"
 
@@ -42,7 +46,8 @@ package struct Problem: Error, Hashable, Sendable {
             switch self {
             case .invalidRequest, .invalidJSON, .invalidCursor: 400
             case .unauthorized: 401
-            case .forbidden, .accountSuspended, .notAMember: 403
+            case .forbidden, .accountSuspended, .insufficientScope, .registrationClosed, .inviteRequired, .notAMember:
+                403
             case .notFound: 404
             case .methodNotAllowed: 405
             case .nameTaken, .lastOwner, .lastAdmin, .roomArchived, .notJoined, .joinedElsewhere, .callEnded, .callFull,
@@ -53,7 +58,7 @@ package struct Problem: Error, Hashable, Sendable {
             case .unsupportedMediaType: 415
             case .validationFailed, .idempotencyKeyReused: 422
             case .upgradeRequired: 426
-            case .tooManyStreams: 429
+            case .tooManyStreams, .rateLimited: 429
             case .internalError: 500
             case .unavailable: 503
             }
@@ -67,6 +72,9 @@ package struct Problem: Error, Hashable, Sendable {
             case .unauthorized: "Valid credentials are required"
             case .forbidden: "You may not do this"
             case .accountSuspended: "The account is suspended"
+            case .insufficientScope: "The API key does not reach this far"
+            case .registrationClosed: "Nobody can sign up here"
+            case .inviteRequired: "Signing up takes an invite"
             case .notAMember: "You are not a member of this room"
             case .notFound: "There is no such thing here"
             case .methodNotAllowed: "The resource does not support this method"
@@ -92,6 +100,7 @@ package struct Problem: Error, Hashable, Sendable {
             case .upgradeRequired: "This resource speaks WebSocket"
             case .idempotencyKeyReused: "The idempotency key was used for another request"
             case .tooManyStreams: "Too many open streams"
+            case .rateLimited: "Too many requests"
             case .internalError: "The server failed"
             case .unavailable: "The server cannot take this now"
             }
@@ -111,6 +120,12 @@ package struct Problem: Error, Hashable, Sendable {
             case .forbidden: "You are known, but your role does not allow this. Ask an owner, moderator or admin."
             case .accountSuspended:
                 "An admin suspended this account: its sessions ended, and it cannot sign in until an admin lets it in again."
+            case .insufficientScope:
+                "The API key lacks the scope that this takes, or it is something that no key may do (making keys, deleting the account). Make a key with the scope that detail names, or sign in."
+            case .registrationClosed:
+                "This server's admins make all accounts, and there are no guests. Ask one of them."
+            case .inviteRequired:
+                "Ask an admin for an invite (POST /v1/admin/invites) and send its code as invite. An invite is for so many people and expires."
             case .notAMember:
                 "Only members may do this in a public room. Join it first: PUT /v1/rooms/{room}/members/me."
             case .notFound:
@@ -149,6 +164,8 @@ package struct Problem: Error, Hashable, Sendable {
                 "Connect with a WebSocket client of version 13. Where a proxy takes the Upgrade header away, use SSE or long-poll: the same events, the same cursor."
             case .idempotencyKeyReused: "A key belongs to one request body. Use a new key for a new request."
             case .tooManyStreams: "A device may have 8 open streams, a user 32. Close one, or share one among tabs."
+            case .rateLimited:
+                "Requests are counted by user or address, and by kind; detail says which and how many. Wait as long as Retry-After says, and spread requests: the RateLimit header of every counted answer tells what is left. Hanging up is never refused while it changes something."
             case .internalError:
                 "A defect or a full disk. The request had no effect; the log has details under the request id."
             case .unavailable:

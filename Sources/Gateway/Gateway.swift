@@ -15,6 +15,7 @@ package struct Gateway: Sendable {
     package let settings: GatewaySettings
     package let readiness: Readiness
     package let logger: Logger
+    let limiter: RateLimiter
     let date = DateField()
 
     package init(
@@ -31,6 +32,7 @@ package struct Gateway: Sendable {
         self.settings = settings
         self.readiness = readiness
         self.logger = logger
+        self.limiter = RateLimiter(settings.rates, time: time)
     }
 
     /// All routes with their middleware. Every path answers methods that it lacks with 405 and `Allow`.
@@ -42,7 +44,9 @@ package struct Gateway: Sendable {
         let signedIn = router.group("").add(middleware: AuthenticationMiddleware(gateway: self))
 
         OperationsController(gateway: self).addRoutes(to: open)
+        WebController().addRoutes(to: open)
         UserController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+        APIKeyController(gateway: self).addRoutes(to: signedIn)
         TokenController(gateway: self).addRoutes(open: open, signedIn: signedIn)
         StreamTicketController(gateway: self).addRoutes(to: signedIn)
         RoomController(gateway: self).addRoutes(to: signedIn)
@@ -61,6 +65,8 @@ package struct Gateway: Sendable {
         ConnectionController(gateway: self).addRoutes(to: admin)
         MessageSearchController(gateway: self).addRoutes(to: admin)
         BackupController(gateway: self).addRoutes(to: admin)
+        InviteController(gateway: self).addRoutes(to: admin)
+        WebhookController(gateway: self).addRoutes(to: admin)
 
         router.answerOtherMethods()
         return router
@@ -98,6 +104,10 @@ package struct GatewaySettings: Sendable {
     package var joinedParticipantsMax: Int
     /// Whether `GET /ws/{room}?username=` makes guests.
     package var roomGuestsAllowed: Bool
+    /// How many requests are allowed.
+    package var rates = RateSettings.off
+    /// Who is believed about the addresses of clients.
+    package var trustedProxies = TrustedProxies()
     /// Whether admins may search what was said: `GET /v1/admin/messages`.
     package var adminsSearchMessages: Bool
 

@@ -13,6 +13,10 @@ package struct GatewayContext: RequestContext {
     package let requestID: String
     /// Who asks; set by ``AuthenticationMiddleware``.
     package var identity: Identity?
+    /// Whose address it is, behind trusted proxies; known of admins, for the audit log.
+    package var client: IPAddress?
+    /// What it was counted as; shared by all copies, so that whoever answers sees it.
+    let rate = RateNote()
 
     package init(source: ApplicationRequestContextSource) {
         self.coreContext = CoreRequestContextStorage(source: source)
@@ -54,11 +58,32 @@ package struct Identity: Sendable {
     package let session: SessionID
     /// When the credential ends, and with it the streams that it opened; `nil` for never.
     package let expiresAt: Timestamp?
+    /// What an API key lets it do, if the user may; `nil`: all that the user may.
+    package let granted: Set<Permission>?
 
-    package init(user: User, device: DeviceID, session: SessionID, expiresAt: Timestamp?) {
+    package init(
+        user: User, device: DeviceID, session: SessionID, expiresAt: Timestamp?, granted: Set<Permission>? = nil
+    ) {
         self.user = user
         self.device = device
         self.session = session
         self.expiresAt = expiresAt
+        self.granted = granted
+    }
+
+    /// Whether the credential reaches so far.
+    package func reaches(_ permission: Permission) -> Bool { self.granted?.contains(permission) ?? true }
+
+    /// - parameter permission: `nil` for what no key may do.
+    /// - throws: ``Problem`` `insufficient-scope`.
+    package func require(_ permission: Permission?) throws(Problem) {
+        guard self.granted != nil else { return }
+        guard let permission else { throw Problem(.insufficientScope, "API keys cannot do this: sign in") }
+        guard !self.reaches(permission) else { return }
+        let scopes = Scope.allCases.filter { Permission.granted(to: $0).contains(permission) }.map(\.rawValue)
+        throw Problem(
+            .insufficientScope,
+            scopes.isEmpty
+                ? "API keys cannot do this: sign in" : "This takes the scope \(scopes.joined(separator: " or "))")
     }
 }

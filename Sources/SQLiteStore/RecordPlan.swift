@@ -16,7 +16,7 @@ struct RecordPlan {
     /// Durations with an index of their own, the longest first.
     private static let durations = [(3600, "callRecordHour"), (600, "callRecordTenMinutes"), (60, "callRecordMinute")]
 
-    init(_ query: CallQuery) {
+    init(_ query: CallQuery, _ stretch: CallStretch) {
         var table = "callRecord"
         if let state = query.state, state != .ended {
             self.walk("callRecordLive", "callRecord.state <> 'ended' AND callRecord.state = ", state.rawValue)
@@ -39,15 +39,14 @@ struct RecordPlan {
             self.walk("callRecordByEndReason", "callRecord.endReason = ", reason.rawValue)
         }
         self.filter(query, in: table)
+        // One bound at each end: of two, SQLite begins at the first that it finds and walks to the other.
+        let lower = [query.since.map(CallRecord.firstPosition), stretch.after.map { $0 == .max ? $0 : $0 + 1 }]
+        let upper = [query.until.map(CallRecord.firstPosition), stretch.before]
+        if let least = lower.compactMap(\.self).max() { self.require("\(self.position) >=", least) }
+        if let most = upper.compactMap(\.self).min() { self.require("\(self.position) <", most) }
     }
 
-    /// Bounds of the stretch, and its order.
-    mutating func bound(_ stretch: CallStretch) {
-        if let before = stretch.before { self.require("\(self.position) <", before) }
-        if let after = stretch.after { self.require("\(self.position) >", after) }
-    }
-
-    mutating func require(_ condition: String, _ value: SQLValue) {
+    private mutating func require(_ condition: String, _ value: SQLValue) {
         self.values.append(value)
         self.conditions.append("\(condition) ?\(self.values.count)")
     }
@@ -82,8 +81,6 @@ struct RecordPlan {
             }
             self.require("\(table).durationSeconds >=", seconds)
         }
-        if let since = query.since { self.require("\(self.position) >=", CallRecord.firstPosition(at: since)) }
-        if let until = query.until { self.require("\(self.position) <", CallRecord.firstPosition(at: until)) }
     }
 
     private static func index(of transport: Transport) -> String {

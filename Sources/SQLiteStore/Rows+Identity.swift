@@ -68,3 +68,24 @@ extension StreamTicket {
         [self.hash, self.user.text, self.device.text, self.createdAt.milliseconds, self.openedAt?.milliseconds]
     }
 }
+
+extension APIKey {
+    static let table = Table(
+        "apiKey", key: ["id"], ["hash", "user", "session", "name", "scopes", "createdAt", "expiresAt"])
+
+    init(_ row: inout Columns) {
+        self.init(
+            id: row.id(), hash: row.text(), user: row.id(), session: row.id(), name: row.text(),
+            // A scope of another version gives nothing.
+            scopes: Set(row.text().split(separator: " ").compactMap { Scope(rawValue: String($0)) }),
+            createdAt: row.time(), expiresAt: row.optionalTime())
+    }
+
+    var values: [SQLValue] {
+        [
+            self.id.text, self.hash, self.user.text, self.session.text, self.name,
+            self.scopes.sorted().map(\.rawValue).joined(separator: " "), self.createdAt.milliseconds,
+            self.expiresAt?.milliseconds,
+        ]
+    }
+}

@@ -6,6 +6,12 @@ extension SQLiteReading {
         try LogBounds(of: self.db)
     }
 
+    func loggedEvents(after seq: Int64, limit: Int) throws -> [Event] {
+        try self.db.all(
+            "SELECT \(Event.columns) FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2", [seq, limit]
+        ) { try Event(&$0) }
+    }
+
     func events(
         after: Int64, through: Int64, visibility: Visibility, scope: EventScope, filter: EventFilter, limit: Int,
         bytesMax: Int

@@ -8,8 +8,7 @@ extension SQLiteReading {
     }
 
     func callRecords(_ query: CallQuery, _ stretch: CallStretch) throws -> [CallRecord] {
-        var plan = RecordPlan(query)
-        plan.bound(stretch)
+        let plan = RecordPlan(query, stretch)
         let sql = plan.sql(CallRecord.selection, order: stretch.isAscending ? "ASC" : "DESC")
         return try self.db.all(sql, plan.values + [stretch.limit]) { try CallRecord(&$0) }
     }
@@ -17,8 +16,7 @@ extension SQLiteReading {
     func callFigures(
         _ query: CallQuery, by grouping: CallGrouping?, after: Int64, limit: Int
     ) throws -> (figures: [CallFigures], last: Int64?) {
-        var plan = RecordPlan(query)
-        plan.bound(CallStretch(after: after, limit: limit))
+        let plan = RecordPlan(query, CallStretch(after: after, limit: limit))
         let key =
             switch grouping {
             case .room: "room"

@@ -85,6 +85,22 @@ extension SQLiteReading {
         }
     }
 
+    func apiKey(hash: String) throws -> APIKey? {
+        try self.db.first("SELECT \(APIKey.table.selection) FROM apiKey WHERE hash = ?1", [hash]) { APIKey(&$0) }
+    }
+
+    func apiKey(of session: SessionID) throws -> APIKey? {
+        try self.db.first("SELECT \(APIKey.table.selection) FROM apiKey WHERE session = ?1", [session.text]) {
+            APIKey(&$0)
+        }
+    }
+
+    func apiKeys(of user: UserID) throws -> [APIKey] {
+        try self.db.all("SELECT \(APIKey.table.selection) FROM apiKey WHERE user = ?1 ORDER BY id", [user.text]) {
+            APIKey(&$0)
+        }
+    }
+
     func idempotentAnswer(user: UserID, method: String, path: String, key: String) throws -> IdempotentAnswer? {
         try self.db.first(
             """

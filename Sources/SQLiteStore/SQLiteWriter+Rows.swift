@@ -11,6 +11,10 @@ extension SQLiteWriter {
     func insert(_ ticket: StreamTicket) throws { try self.db.run(StreamTicket.table.insert, ticket.values) }
     func update(_ ticket: StreamTicket) throws { try self.db.run(StreamTicket.table.update, ticket.values) }
 
+    func insert(_ key: APIKey) throws { try self.db.run(APIKey.table.insert, key.values) }
+
+    func delete(_ key: APIKey) throws { try self.db.run("DELETE FROM apiKey WHERE id = ?1", [key.id.text]) }
+
     func sessions(of user: UserID) throws -> [Session] {
         try self.db.all(
             "SELECT \(Session.table.selection) FROM session WHERE user = ?1 AND revokedAt IS NULL ORDER BY id",

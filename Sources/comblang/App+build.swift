@@ -7,6 +7,7 @@ import Logging
 import NIOCore
 import NIOPosix
 import ServiceLifecycle
+import Webhooks
 
 extension App {
     /// All parts of a server, wired but not running: the only place where they meet.
@@ -26,7 +27,7 @@ extension App {
     /// - parameters:
     ///   - store: open; whoever opened it closes it.
     ///   - onListening: called once, with the port, when requests are taken.
-    /// - throws: the store's error.
+    /// - throws: the store's error; ``TLSProblem`` for a certificate that cannot be used.
     static func buildApplication(
         configuration: Configuration, store: any CopyingStore, tokens: AccessTokens, time: any TimeSource,
         logger: Logger, onListening: @escaping @Sendable (Int) -> Void
@@ -37,7 +38,9 @@ extension App {
         let hub = try await Hub.following(
             store, on: eventLoops, settings: configuration.hub, time: time, logger: logger)
         let authenticator = try await Authenticator(store: store, tokens: tokens, time: time, logger: logger)
-        let signIn = SignIn(store: store, passwords: PasswordHasher(), tokens: tokens, time: time, ids: ids)
+        let signIn = SignIn(
+            store: store, passwords: PasswordHasher(), tokens: tokens, time: time, ids: ids,
+            registration: configuration.registration)
         let backups = Backups(store: store, kept: configuration.backupsKept, time: time, logger: logger)
         let gateway = Gateway(
             store: store, hub: hub, authenticator: authenticator, signIn: signIn, backups: backups,
@@ -45,12 +48,21 @@ extension App {
         let sweeps = Self.sweeps(
             store, hub: hub, retention: configuration.retention,
             credentialsLifetime: configuration.gateway.turn?.credentialsLifetime, ids: ids, time: time, logger: logger)
+        let certificates = try configuration.tls.map { files in
+            try TLSCertificates(certificatePath: files.certificate, keyPath: files.key, logger: logger)
+        }
+        let webhooks = try await WebhookService(
+            store: store, epoch: hub.epoch, networks: configuration.webhookNetworks, time: time, logger: logger)
+        var services: [any Service] = [hub, backups, webhooks] + sweeps
+        if let certificates, let files = configuration.tls {
+            services.append(CertificateWatch(certificates: certificates, interval: files.reloadEvery))
+        }
         let application = Application(
             router: gateway.buildRouter(),
-            server: gateway.serverBuilder(idleTimeout: Self.idleTimeout),
+            server: gateway.serverBuilder(idleTimeout: Self.idleTimeout, certificates: certificates),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
-            services: [hub, backups] + sweeps,
+            services: services,
             onServerRunning: { channel in
                 readiness.becameReady()
                 onListening(channel.localAddress?.port ?? configuration.port)

@@ -52,6 +52,8 @@ struct CallStatisticsTests {
         var few = try Self.statistics()
         few.add(Self.call(answer: 0, seconds: 3, .completed))
         #expect(few.total.durationSeconds?.p50 == 3)
+        few.add(Self.call(answer: 0, seconds: 43_200, .tooLong))
+        #expect(few.total.durationSeconds?.p99 == 43_200)
         #expect(try Self.statistics().total.durationSeconds == nil)
     }
 

@@ -46,6 +46,19 @@ struct ContractRouteTests {
         }
     }
 
+    /// What a key needs is in the contract as it is in the table, and every operation says it.
+    @Test func scopesAreThoseOfTheRules() throws {
+        for operation in try Contract().operations where operation.problems.contains("insufficient-scope") {
+            let method = try #require(HTTPRequest.Method(operation.method))
+            let rule = RouteRule.rule(method, operation.path)
+            let expected = Scope.allCases.filter { scope in
+                rule.map { Permission.granted(to: scope).contains($0.permission) } ?? false
+            }
+            #expect(rule != nil, "\(operation.id)")
+            #expect(Set(operation.scopes) == Set(expected.map(\.rawValue)), "\(operation.id)")
+        }
+    }
+
     @Test func unknownPathIsAProblem() async throws {
         try await TestServer.run { server in
             let response = try await server.client.executeRequest(
@@ -71,6 +84,7 @@ struct ContractRouteTests {
 extension String {
     /// `/v1/rooms/:room` is `/v1/rooms/{room}`, however the router writes it.
     fileprivate var withBraces: String {
-        self.split(separator: "/").map { $0.hasPrefix(":") ? "/{\($0.dropFirst())}" : "/\($0)" }.joined()
+        let segments = self.split(separator: "/").map { $0.hasPrefix(":") ? "/{\($0.dropFirst())}" : "/\($0)" }
+        return segments.isEmpty ? "/" : segments.joined()
     }
 }

@@ -137,6 +137,14 @@ struct ICEServerTests {
             let scene = try await Scene(server)
             server.clock.advance(by: .seconds(10))
             _ = try await scene.budi.post("/v1/calls/\(scene.call)/join")
+            // A call that nobody offers anything in does not go on.
+            let signals = "/v1/calls/\(scene.call)/signals"
+            let offer = try await scene.budi.post(
+                signals, ["to": .string(scene.siti.id), "type": "offer", "sdp": "v=0\r\n"])
+            let answer = try await scene.siti.post(
+                signals,
+                ["to": .string(scene.budi.id), "type": "answer", "offer": .string(offer.id), "sdp": "v=0\r\n"])
+            #expect(answer.status == 202)
             try await scene.holdPlaces(for: .seconds(289))
             #expect(scene.refreshes().isEmpty)
             try await scene.holdPlaces(for: .seconds(1))

@@ -32,7 +32,8 @@ struct TestServer: Sendable {
     /// - parameter setup: `.router` without sockets; `.ahc()` over real connections, so that requests run side by side.
     static func run(
         _ setup: TestingSetup = .router, settings: GatewaySettings = GatewaySettings(),
-        hubSettings: HubSettings = HubSettings(), _ body: @escaping @Sendable (TestServer) async throws -> Void
+        hubSettings: HubSettings = HubSettings(), registration: Registration = .open,
+        _ body: @escaping @Sendable (TestServer) async throws -> Void
     ) async throws {
         let directory = try TemporaryDirectory()
         var logger = Logger(label: "test")
@@ -50,7 +51,8 @@ struct TestServer: Sendable {
             store: store, hub: hub,
             authenticator: try await Authenticator(store: store, tokens: tokens, time: clock, logger: logger),
             signIn: SignIn(
-                store: store, passwords: PasswordHasher(cost: .negligible), tokens: tokens, time: clock, ids: ids),
+                store: store, passwords: PasswordHasher(cost: .negligible), tokens: tokens, time: clock, ids: ids,
+                registration: registration),
             backups: backups, time: clock, ids: ids, settings: settings, readiness: Readiness(), logger: logger)
         let app = Application(
             router: gateway.buildRouter(), server: gateway.serverBuilder(idleTimeout: .seconds(60)),
@@ -100,6 +102,25 @@ struct TestServer: Sendable {
         let (user, session) = try await self.store.write { try $0.ensureAdmin(now: now, ids: ids) }
         let token = try await self.tokens.issue(for: user, session: session.id, now: now).token
         return Person(server: self, id: user.id.text, token: token, refreshToken: "")
+    }
+
+    /// An API key, made behind the server's back.
+    ///
+    /// - parameter user: `nil`: the administrator.
+    func makeKey(_ scopes: [Scope], for user: UserID?, as name: String = "key") async throws -> String {
+        let secret = SecretToken(.apiKey)
+        let (now, ids) = (self.clock.now, self.gateway.ids)
+        try await self.store.write { store in
+            let found = try user.map { try store.user($0) } ?? store.user(username: User.adminUsername)
+            guard let found else { throw Problem.notFound }
+            let device = DeviceID(session: ids.next(at: now), label: nil)
+            let own = scopes.filter { found.role == .admin || !$0.isForAdmins }
+            let acting = Acting(user: found, device: device, now: now, ids: ids)
+            let keys = try store.apiKeys(of: found.id)
+            if keys.count == Limits.apiKeysPerUserMax { try store.deleteAPIKey(keys[0].id, as: acting) }
+            _ = try store.makeAPIKey(NewAPIKey(name: name, scopes: own), hash: secret.hash, as: acting)
+        }
+        return secret.text
     }
 
     /// Time passes, then what is due in calls is done.

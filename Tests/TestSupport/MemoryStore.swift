@@ -83,6 +83,11 @@ struct MemoryState: Sendable {
     var sessions: [SessionID: Session] = [:]
     var refreshTokens: [String: RefreshToken] = [:]
     var tickets: [String: StreamTicket] = [:]
+    var apiKeys: [APIKeyID: APIKey] = [:]
+    var invites: [InviteID: Invite] = [:]
+    var webhooks: [WebhookID: Webhook] = [:]
+    /// Ascending by id.
+    var webhookAttempts: [(id: Int64, webhook: WebhookID, attempt: WebhookAttempt)] = []
     var rooms: [RoomID: Room] = [:]
     var members: [MemberKey: Member] = [:]
     var messages: [MessageID: Message] = [:]

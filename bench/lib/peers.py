@@ -51,6 +51,7 @@ class Comblang(Peer):
     # One user holds all streams here; the limits for that are settings.
     settings = {
         "COMBLANG_STREAMS_PER_USER": "10000", "COMBLANG_STREAMS_PER_DEVICE": "1000", "COMBLANG_LOG_LEVEL": "warning",
+        "COMBLANG_RATE_LIMITS": "false",
     }
 
     def __init__(self, directory: Path, settings: dict[str, str]):

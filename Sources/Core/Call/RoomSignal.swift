@@ -21,6 +21,14 @@ package struct RoomSignal: Hashable, Sendable {
     /// As it was sent.
     package let content: String
 
+    /// Whether it only leaves or declines: that always gets through.
+    package var hangsUp: Bool {
+        switch self.kind {
+        case .leave, .reject: true
+        case .offer, .answer, .candidate, .renegotiate, .restartICE, .custom: false
+        }
+    }
+
     /// - throws: ``Problem`` `validation-failed` naming `content` or a member of it; SDP and sizes within are checked
     ///   when the signal is made of it.
     package init(content: String) throws(Problem) {

@@ -24,6 +24,18 @@ enum FieldRules {
         try self.line(text, field: "title", charactersMax: Limits.roomTitleCharactersMax)
     }
 
+    static func apiKeyName(_ text: String) throws(Problem) {
+        try self.line(text, field: "name", charactersMax: Limits.apiKeyNameCharactersMax)
+    }
+
+    static func inviteNote(_ text: String) throws(Problem) {
+        try self.line(text, field: "note", charactersMax: Limits.inviteNoteCharactersMax)
+    }
+
+    static func webhookDescription(_ text: String) throws(Problem) {
+        try self.line(text, field: "description", charactersMax: Limits.webhookDescriptionCharactersMax)
+    }
+
     static func messageContent(_ text: String) throws(Problem) {
         guard (1...Limits.messageCharactersMax).contains(text.unicodeScalars.count) else {
             throw .invalid("content", "must have 1 to \(Limits.messageCharactersMax) characters")

@@ -34,6 +34,7 @@ extension StoreWriter {
         if user.isSuspended, !before.isSuspended {
             try self.removeFromCalls(of: user.id, in: nil, by: acting.user.id, now: acting.now, ids: acting.ids)
             for session in try self.sessions(of: user.id) { try self.revoke(session, now: acting.now) }
+            for key in try self.apiKeys(of: user.id) { try self.delete(key) }
         }
         try self.appendUserChanged(user.id, at: acting.now)
         var parameters: [String: JSONValue] = [:]

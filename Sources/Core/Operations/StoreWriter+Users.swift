@@ -129,6 +129,7 @@ extension StoreWriter {
             try self.passOn(member.room, now: now)
         }
         for session in try self.sessions(of: user.id) { try self.revoke(session, now: now) }
+        for key in try self.apiKeys(of: user.id) { try self.delete(key) }
         try self.appendUserChanged(user.id, at: now)
     }
 

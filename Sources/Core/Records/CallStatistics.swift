@@ -87,7 +87,20 @@ package struct CallFiguresSum: Hashable, Sendable {
 }
 
 extension CallEndReason {
-    fileprivate var index: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+    /// Its place in `allCases`, which is an array made anew each time it is asked for.
+    fileprivate var index: Int {
+        switch self {
+        case .completed: 0
+        case .rejected: 1
+        case .missed: 2
+        case .cancelled: 3
+        case .busy: 4
+        case .failed: 5
+        case .lost: 6
+        case .endedByAdmin: 7
+        case .tooLong: 8
+        }
+    }
 }
 
 /// Sums of calls by time and by group, made in one pass over them.

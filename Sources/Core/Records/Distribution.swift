@@ -14,9 +14,14 @@ struct Distribution: Hashable, Sendable {
     /// By step; empty while they are few.
     private var counts: [UInt32] = []
     private(set) var count = 0
+    /// The largest number; 0 when there is none.
+    private var most: Int64 = 0
 
     /// Negative numbers count as 0.
-    mutating func record(_ value: Int64) { self.record(step: Self.step(of: value), times: 1) }
+    mutating func record(_ value: Int64) {
+        self.most = max(self.most, value)
+        self.record(step: Self.step(of: value), times: 1)
+    }
 
     private mutating func record(step: UInt16, times: UInt32) {
         self.count += Int(times)
@@ -32,6 +37,7 @@ struct Distribution: Hashable, Sendable {
     }
 
     mutating func add(_ other: Distribution) {
+        self.most = max(self.most, other.most)
         for step in other.few { self.record(step: step, times: 1) }
         for (step, times) in other.counts.enumerated() where times > 0 {
             self.record(step: UInt16(step), times: times)
@@ -52,7 +58,7 @@ struct Distribution: Hashable, Sendable {
             seen += Int(times)
             while values.count < shares.count, Double(seen) >= (shares[values.count] * Double(self.count)).rounded(.up)
             {
-                values.append(Self.upperBound(of: step))
+                values.append(min(Self.upperBound(of: step), self.most))
             }
         }
         return values

@@ -23,6 +23,15 @@ package protocol StoreReader {
     func session(_ id: SessionID) throws -> Session?
     func refreshToken(hash: String) throws -> RefreshToken?
     func streamTicket(hash: String) throws -> StreamTicket?
+    func apiKey(hash: String) throws -> APIKey?
+    /// The key whose device this session is; `nil` for somebody's who signed in.
+    func apiKey(of session: SessionID) throws -> APIKey?
+    /// Ascending by id, expired ones too.
+    func apiKeys(of user: UserID) throws -> [APIKey]
+    func invite(_ id: InviteID) throws -> Invite?
+    func invite(hash: String) throws -> Invite?
+    /// Ascending by id, expired ones too.
+    func invites(after: InviteID?, limit: Int) throws -> [Invite]
 
     // MARK: Rooms and chat
 
@@ -102,6 +111,18 @@ package protocol StoreReader {
     func backups(before: BackupID?, limit: Int) throws -> [Backup]
     /// Newest first (descending by id), or oldest first when only `after` is given.
     func auditEntries(_ query: AuditQuery) throws -> [AuditEntry]
+
+    // MARK: Webhooks
+
+    func webhook(_ id: WebhookID) throws -> Webhook?
+    /// Ascending by id.
+    func webhooks() throws -> [Webhook]
+    /// Newest first.
+    func webhookAttempts(
+        of webhook: WebhookID, before: Int64?, limit: Int
+    ) throws -> [(id: Int64, attempt: WebhookAttempt)]
+    /// The log as it is, internal events and everybody's signals too; ascending by seq.
+    func loggedEvents(after seq: Int64, limit: Int) throws -> [Event]
 
     // MARK: The log
 

@@ -39,6 +39,12 @@ package protocol StoreWriter: StoreReader {
     func deleteRefreshTokens(of session: SessionID, below generation: Int) throws
     func insert(_ ticket: StreamTicket) throws
     func update(_ ticket: StreamTicket) throws
+    func insert(_ key: APIKey) throws
+    func delete(_ key: APIKey) throws
+    func insert(_ invite: Invite) throws
+    func update(_ invite: Invite) throws
+    func delete(_ invite: Invite) throws
+    func deleteInvites(expiredBy time: Timestamp) throws
 
     // MARK: Rooms and chat
 
@@ -88,6 +94,16 @@ package protocol StoreWriter: StoreReader {
     /// Deletes the oldest entries: those from before `time`, and those beyond the newest `countMax`; at most `limit`.
     /// Returns how many.
     func deleteAuditEntries(before time: Timestamp, countMax: Int, limit: Int) throws -> Int
+
+    // MARK: Webhooks
+
+    func insert(_ webhook: Webhook) throws
+    func update(_ webhook: Webhook) throws
+    /// With its attempts.
+    func delete(_ webhook: Webhook) throws
+    func insert(_ attempt: WebhookAttempt, of webhook: WebhookID) throws
+    /// Deletes all but the newest `countMax`.
+    func deleteWebhookAttempts(of webhook: WebhookID, keeping countMax: Int) throws
 
     // MARK: Idempotency and housekeeping
 

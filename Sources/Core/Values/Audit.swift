@@ -19,6 +19,11 @@ package enum AuditAction: String, Sendable, CaseIterable {
     case backupStarted = "backups.create"
     /// By whoever holds the data directory, not over HTTP.
     case backupRestored = "backups.restore"
+    case inviteCreated = "invites.create"
+    case inviteDeleted = "invites.delete"
+    case webhookCreated = "webhooks.create"
+    case webhookChanged = "webhooks.change"
+    case webhookDeleted = "webhooks.delete"
 }
 
 /// What is done, before it is known who does it and when.
@@ -40,7 +45,7 @@ package struct AuditRecord: Hashable, Sendable {
 package struct RequestOrigin: Hashable, Sendable {
     /// As in `X-Request-Id` and in the server's log; empty if it was none.
     package let requestID: String
-    /// The other end of the connection, which may be a proxy; `nil` if unknown.
+    /// The client's, behind proxies that are trusted; `nil` if unknown.
     package let remoteAddress: String?
 
     package init(requestID: String = "", remoteAddress: String? = nil) {

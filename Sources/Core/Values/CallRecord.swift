@@ -55,7 +55,13 @@ package struct TransportSet: OptionSet, Hashable, Sendable {
     package init(rawValue: Int) { self.rawValue = rawValue }
 
     package init(_ transport: Transport) {
-        self.init(rawValue: 1 << (Transport.allCases.firstIndex(of: transport) ?? 0))
+        switch transport {
+        case .sse: self.init(rawValue: 1)
+        case .ndjson: self.init(rawValue: 2)
+        case .poll: self.init(rawValue: 4)
+        case .websocket: self.init(rawValue: 8)
+        case .bridge: self.init(rawValue: 16)
+        }
     }
 
     package init(_ transports: [Transport?]) {
@@ -130,7 +136,9 @@ package struct CallRecord: Hashable, Sendable {
 
     /// The first position that a call made at this time can have.
     package static func firstPosition(at time: Timestamp) -> Int64 {
-        time.milliseconds * self.positionsPerMillisecond
+        let (position, isOver) = time.milliseconds.multipliedReportingOverflow(by: self.positionsPerMillisecond)
+        // A time that no call can have is before or after all of them.
+        return isOver ? (time.milliseconds < 0 ? .min : .max) : position
     }
 }
 

@@ -21,6 +21,8 @@ package enum EventType: String, Codable, Sendable, CaseIterable {
     case signal = "signal"
     case signalExpired = "signal.expired"
     case iceServersRefresh = "ice-servers.refresh"
+    /// For admins: a webhook gets nothing any more.
+    case webhookDisabled = "webhook.disabled"
     /// Ephemeral: never in the log.
     case typing = "typing"
     /// For the servers that share a log, never for a client (it has no audience): a session or all of a user's

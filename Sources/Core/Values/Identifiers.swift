@@ -101,6 +101,27 @@ package struct AuditEntryID: Identifier {
     package init(known text: String) { self.text = text }
 }
 
+/// Names an API key: `key_…`. The key itself is a secret, `cbk_…`.
+package struct APIKeyID: Identifier {
+    package static let prefix = "key_"
+    package let text: String
+    package init(known text: String) { self.text = text }
+}
+
+/// Names a webhook: `hook_…`.
+package struct WebhookID: Identifier {
+    package static let prefix = "hook_"
+    package let text: String
+    package init(known text: String) { self.text = text }
+}
+
+/// Names an invite to sign up: `inv_…`. Its code is a secret, `cbi_…`.
+package struct InviteID: Identifier {
+    package static let prefix = "inv_"
+    package let text: String
+    package init(known text: String) { self.text = text }
+}
+
 /// Names a backup: `bak_…`.
 package struct BackupID: Identifier {
     package static let prefix = "bak_"

@@ -2,6 +2,7 @@ import Core
 import Hub
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 
 #if canImport(Glibc)
 import Glibc
@@ -15,7 +16,7 @@ import Darwin
 /// Bytes go straight to the socket where the channel holds nothing back. A fan-out consists of little else than these
 /// calls; the way through the channel costs half as much again as the kernel does, most of it for touching memory that
 /// is in no cache. What the kernel does not take, and every error, is the channel's.
-final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, StreamSink {
+final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, StreamConnection {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer
     typealias OutboundIn = IOData
@@ -42,11 +43,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
     private(set) var endReason: StreamEndReason?
 
     /// The stream or poll that waits on the connection at the moment.
-    struct Listener {
-        var becameWritable: () -> Void = {}
-        var closed: () -> Void
-    }
-    private var listener: Listener?
+    private var listener: ConnectionListener?
     private var isPrepared = false
     private var isInputClosed = false
 
@@ -72,6 +69,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         let pipeline = context.pipeline.syncOperations
+        // Under TLS the socket has other bytes than are written here.
+        guard (try? pipeline.handler(type: NIOSSLServerHandler.self)) == nil else { return }
         self.descriptor =
             (try? pipeline.withUnsafeTransportIfAvailable { (socket: NIOBSDSocket.Handle) in socket }) ?? -1
     }
@@ -83,15 +82,15 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
 
     // MARK: Waiting
 
-    /// Begins to wait for what happens, so that a client that goes away must be noticed.
-    func listen(_ listener: Listener) {
+    func listen(_ listener: ConnectionListener) {
         self.listener = listener
         guard !self.isPrepared, let options = self.context?.channel.syncOptions else { return }
         self.isPrepared = true
         // Hummingbird allows half-closed connections, on which a client that goes away is not noticed.
         try? options.setOption(.allowRemoteHalfClosure, value: false)
         // A dead peer behind a silent network is given up by the kernel after so long without an acknowledgement.
-        try? options.setOption(ChannelOptions.Types.SocketOption.tcpUserTimeout, value: 30_000)
+        try? options.setOption(
+            ChannelOptions.Types.SocketOption.tcpUserTimeout, value: ChannelOptions.Types.SocketOption.deadPeerTimeout)
         if self.isInputClosed { self.closeSoon() }
     }
 
@@ -192,9 +191,6 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
 
     // MARK: A stream
 
-    /// Hands the connection to a stream of the hub.
-    ///
-    /// - parameter finished: succeeds when the hub has nothing more to write, or the connection is gone.
     func beginStream(
         isChunked: Bool, at hub: Hub, _ reservation: Registry.Reservation, on loop: any EventLoop,
         finished: EventLoopPromise<Void>
@@ -208,13 +204,15 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
         self.writtenBytes = 0
         self.finished = finished
         self.listen(
-            Listener(
+            ConnectionListener(
                 becameWritable: { hub.becameWritable(reservation, on: loop) },
                 closed: { hub.close(reservation, on: loop) }))
     }
 
     /// `SO_SNDBUF`; the kernel takes twice as much.
-    private static let sendBufferBytes: SocketOptionValue = 128 * 1024
+    static let sendBufferBytes: SocketOptionValue = 128 * 1024
+
+    var isOpen: Bool { self.context != nil }
 
     var isWritable: Bool { !self.channelHoldsBytes || self.context?.channel.isWritable ?? false }
 
@@ -240,7 +238,6 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
         self.finished = nil
     }
 
-    /// The present stream's response was written to its end: what is pending from now on is somebody else's.
     func streamEnded() { self.endedNumber = self.streamNumber }
 
     /// Ends the body of a stream that came in chunks (RFC 9112, 7.1).
@@ -256,6 +253,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
 
 extension ChannelOptions.Types.SocketOption {
     /// `TCP_USER_TIMEOUT`, milliseconds; NIO has no name for it.
-    fileprivate static let tcpUserTimeout = ChannelOptions.Types.SocketOption(
+    static let tcpUserTimeout = ChannelOptions.Types.SocketOption(
         level: .tcp, name: NIOBSDSocket.Option(rawValue: 18))
+    static let deadPeerTimeout: SocketOptionValue = 30_000
 }

@@ -18,13 +18,16 @@ final class ExpressLane: Sendable {
         switch head.method {
         case .GET:
             guard head.uri.utf8.count <= Self.uriBytesMax, head.uri.contains("/events/stream") else { return nil }
-            guard let head = ExpressHead(head), let identity = self.identity(head, on: connection) else { return nil }
+            guard let head = ExpressHead(head), let identity = self.identity(head, on: connection),
+                identity.reaches(.readEvents)
+            else { return nil }
             return ExpressStream(head, identity: identity, lane: self, connection: connection)
         case .POST:
             guard head.uri.hasSuffix("/messages"), let head = ExpressHead(head), head.query == nil,
                 let segments = head.segmentsOfRoom, segments.count == 2, segments[1] == "messages",
                 let length = head.contentLength, (0...Limits.bodyBytesMax).contains(length),
-                head.contentType?.isJSONType ?? true, let identity = self.identity(head, on: connection)
+                head.contentType?.isJSONType ?? true, let identity = self.identity(head, on: connection),
+                identity.reaches(.postMessage)
             else { return nil }
             return ExpressPost(
                 head, room: RoomReference(String(segments[0])), identity: identity, lane: self, connection: connection)

@@ -79,6 +79,7 @@ final class ExpressPoll: ExpressExchange {
     private let cursor: Cursor
     private let lane: ExpressLane
     private let connection: RequestSwitch
+    private var rate: RateVerdict?
 
     init(_ poll: RepeatedPoll, after cursor: Cursor, lane: ExpressLane, connection: RequestSwitch) {
         self.poll = poll
@@ -93,10 +94,19 @@ final class ExpressPoll: ExpressExchange {
         let authenticator = self.lane.gateway.authenticator
         guard self.lane.isServing, self.poll.wait > .zero,
             let claims = self.connection.credentials.claims(in: self.poll.token, authenticator.tokens),
-            let identity = authenticator.knownIdentity(claims, deviceLabel: self.poll.device),
+            let identity = authenticator.knownIdentity(claims, deviceLabel: self.poll.device)
+        else { return self.connection.decline() }
+        let limiter = self.lane.gateway.limiter
+        self.rate = limiter.take(.events, of: .user(identity.user.id))
+        guard self.rate?.isAllowed ?? true else { return self.connection.decline() }
+        guard
             self.poll.reader.poll(
                 after: self.cursor, limit: self.poll.limit, timeout: self.poll.wait, answer: { self.answered($0) })
-        else { return self.connection.decline() }
+        else {
+            // The router counts it once more.
+            limiter.giveBack(.events, of: .user(identity.user.id))
+            return self.connection.decline()
+        }
         self.lane.gateway.hub.registry.asked(identity.device)
     }
 
@@ -110,7 +120,8 @@ final class ExpressPoll: ExpressExchange {
     }
 
     private func write(_ page: PollPage) {
-        self.connection.answer(ResponseBytes(page, origin: self.poll.origin, gateway: self.lane.gateway).bytes)
+        self.connection.answer(
+            ResponseBytes(page, origin: self.poll.origin, rate: self.rate, gateway: self.lane.gateway).bytes)
     }
 
     /// The hub drains.

@@ -12,6 +12,7 @@ final class ExpressPost: ExpressExchange {
     private let lane: ExpressLane
     private let connection: RequestSwitch
     private var body = ByteBuffer()
+    private var rate: RateVerdict?
 
     init(
         _ head: ExpressHead, room: RoomReference, identity: Identity, lane: ExpressLane, connection: RequestSwitch
@@ -42,6 +43,8 @@ final class ExpressPost: ExpressExchange {
         } catch {
             return self.connection.decline()
         }
+        self.rate = gateway.limiter.take(.messages, of: .user(acting.user.id))
+        guard self.rate?.isAllowed ?? true else { return self.connection.decline() }
         let (room, exchange) = (self.room, NIOLoopBound(self, eventLoop: loop))
         gateway.store.write { store in
             try gateway.answer(in: store, acting, idempotency) { store, acting in
@@ -53,9 +56,14 @@ final class ExpressPost: ExpressExchange {
     }
 
     private func wrote(_ result: Result<Answer, any Error>) {
-        guard case .success(let answer) = result, answer.refusal == nil else { return self.connection.decline() }
+        let gateway = self.lane.gateway
+        guard case .success(let answer) = result, answer.refusal == nil else {
+            // The router counts it once more.
+            gateway.limiter.giveBack(.messages, of: .user(self.identity.user.id))
+            return self.connection.decline()
+        }
         self.connection.answer(
-            ResponseBytes(answer, origin: self.head.origin, gateway: self.lane.gateway).bytes)
+            ResponseBytes(answer, origin: self.head.origin, rate: self.rate, gateway: gateway).bytes)
     }
 
     func shouldEnd() {}

@@ -32,14 +32,21 @@ final class ExpressStream: ExpressExchange {
 
     private func admitted(_ result: Result<Admission, any Error>, _ opening: StreamOpening) {
         let gateway = self.lane.gateway
+        let rate = gateway.limiter.take(.events, of: .user(self.identity.user.id))
+        guard rate?.isAllowed ?? true else { return self.connection.decline() }
         guard case .success(let admission) = result, self.lane.isServing, let context = self.connection.context,
             let reservation = try? gateway.hub.reserve(
                 admission.subscription, from: context.channel.remoteAddress, on: context.eventLoop),
             let handler = try? ConnectionHandler.attach(to: context.channel)
-        else { return self.connection.decline() }
+        else {
+            // The router counts it once more.
+            gateway.limiter.giveBack(.events, of: .user(self.identity.user.id))
+            return self.connection.decline()
+        }
         self.connection.answerBegan()
         var head = ResponseBytes(
-            streaming: EventStream.headers(for: opening.wire, admission), origin: self.head.origin, gateway: gateway
+            streaming: EventStream.headers(for: opening.wire, admission), origin: self.head.origin, rate: rate,
+            gateway: gateway
         ).bytes
         if opening.isPadded, let padding = opening.wire.padding {
             head.writeImmutableBuffer(ByteBuffer(joining: [ByteBuffer(string: padding)], isChunked: true))

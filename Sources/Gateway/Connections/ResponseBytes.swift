@@ -8,10 +8,11 @@ import NIOCore
 struct ResponseBytes {
     private(set) var bytes: ByteBuffer
 
-    init(_ answer: Answer, origin: String?, gateway: Gateway) {
+    /// - parameter rate: what the request was counted as.
+    init(_ answer: Answer, origin: String?, rate: RateVerdict?, gateway: Gateway) {
         let count = answer.body?.count ?? 0
         self.bytes = ByteBufferAllocator().buffer(capacity: 512 + count)
-        self.writeHead(answer.status, origin: origin, gateway: gateway)
+        self.writeHead(answer.status, origin: origin, rate: rate, gateway: gateway)
         if answer.body != nil { self.write("Content-Type", "application/json") }
         if let location = answer.location { self.write("Location", location) }
         if let cursor = answer.cursor { self.write("Event-Cursor", cursor.description) }
@@ -20,8 +21,8 @@ struct ResponseBytes {
         if let body = answer.body { self.bytes.writeBytes(body) }
     }
 
-    /// Of a poll, all of whose answers in one tick differ in `X-Request-Id` alone.
-    init(_ page: PollPage, origin: String?, gateway: Gateway) {
+    /// Of a poll, all of whose answers in one tick differ in `X-Request-Id` and `RateLimit` alone.
+    init(_ page: PollPage, origin: String?, rate: RateVerdict?, gateway: Gateway) {
         let rest = page.answer.bytes(for: origin) {
             var rest = ResponseBytes()
             rest.writeFields(origin: origin, gateway: gateway)
@@ -34,22 +35,32 @@ struct ResponseBytes {
         }
         self.bytes = ByteBufferAllocator().buffer(capacity: 128 + rest.readableBytes)
         self.writeStart(.ok)
+        self.write(rate)
         self.bytes.writeImmutableBuffer(rest)
     }
 
     private init() { self.bytes = ByteBufferAllocator().buffer(capacity: 1024) }
 
     /// The head of a stream, whose body comes in chunks.
-    init(streaming fields: HTTPFields, origin: String?, gateway: Gateway) {
+    init(streaming fields: HTTPFields, origin: String?, rate: RateVerdict?, gateway: Gateway) {
         self.bytes = ByteBufferAllocator().buffer(capacity: 512)
-        self.writeHead(.ok, origin: origin, gateway: gateway)
+        self.writeHead(.ok, origin: origin, rate: rate, gateway: gateway)
         for field in fields { self.write(field.name.rawName, field.value) }
         self.bytes.writeString("Transfer-Encoding: chunked\r\n\r\n")
     }
 
-    private mutating func writeHead(_ status: HTTPResponse.Status, origin: String?, gateway: Gateway) {
+    private mutating func writeHead(
+        _ status: HTTPResponse.Status, origin: String?, rate: RateVerdict?, gateway: Gateway
+    ) {
         self.writeStart(status)
+        self.write(rate)
         self.writeFields(origin: origin, gateway: gateway)
+    }
+
+    private mutating func write(_ rate: RateVerdict?) {
+        guard let rate else { return }
+        self.write("RateLimit", rate.field)
+        self.write("RateLimit-Policy", rate.policyField)
     }
 
     private mutating func writeStart(_ status: HTTPResponse.Status) {

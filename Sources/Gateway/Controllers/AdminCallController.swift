@@ -118,15 +118,18 @@ extension CallStatistics {
         var query = query
         (query.since, query.until) = (self.since, self.until)
         let (asked, grouping) = (query, self.grouping)
-        var after = Int64.min
-        while true {
-            try Task.checkCancellation()
-            let page = try await store.read { [after] store in
-                try store.callFigures(asked, by: grouping, after: after, limit: Self.pageMax)
-            }
-            for call in page.figures { statistics.add(call) }
-            guard let last = page.last else { return statistics }
-            after = last
+        let read = { @Sendable (after: Int64) async throws in
+            try await store.read { try $0.callFigures(asked, by: grouping, after: after, limit: Self.pageMax) }
         }
+        var page = try await read(.min)
+        while let last = page.last {
+            try Task.checkCancellation()
+            // The next page is read while this one is added up.
+            async let next = read(last)
+            for call in page.figures { statistics.add(call) }
+            page = try await next
+        }
+        for call in page.figures { statistics.add(call) }
+        return statistics
     }
 }

@@ -119,7 +119,9 @@ struct CallController: Sendable {
         let id = try context.identifier("call", as: CallID.self)
         let body = try await request.readBody().decodeIfPresent(ReasonRequest.self)
         let acting = self.gateway.acting(as: try context.requireIdentity())
-        return try await self.urgently { try $0.rejectCall(id, reason: body.reason, as: acting) }
+        return try await self.urgently(request, context, as: acting.user.id) {
+            try $0.rejectCall(id, reason: body.reason, as: acting)
+        }
     }
 
     @Sendable private func changeParticipant(_ request: Request, _ context: GatewayContext) async throws -> Response {
@@ -174,34 +176,49 @@ struct CallController: Sendable {
         let body = try await request.readBody(textAllowed: true).decodeIfPresent(LeaveRequest.self)
         let id: CallID
         let leaver: CallLeaver
+        var user: UserID?
         if let leaveToken = body.leaveToken {
             guard let named = CallID(try context.segment("call")) else { throw Problem(.unauthorized) }
             id = named
             leaver = .tokenBearer(
                 hash: SecretToken.hash(of: leaveToken), now: self.gateway.time.now, ids: self.gateway.ids)
         } else {
-            let identity = try await self.signedIn(request, context)
+            let identity = try await self.gateway.identity(request, context)
+            try self.gateway.authorize(identity, request, context)
+            user = identity.user.id
             id = try context.identifier("call", as: CallID.self)
-            leaver = .user(self.gateway.acting(as: identity, for: context))
+            var known = context
+            known.client = self.gateway.clientAddress(request, context)
+            leaver = .user(self.gateway.acting(as: identity, for: known))
         }
-        return try await self.urgently { try operation($0, id, body.reason, leaver) }
+        return try await self.urgently(request, context, as: user) { try operation($0, id, body.reason, leaver) }
     }
 
-    /// Writes before all that waits to be written.
+    /// Writes before all that waits to be written. What changes something is never one request too many; what does not
+    /// is counted.
+    ///
+    /// - parameter user: `nil` for who shows a leave token alone.
     private func urgently(
+        _ request: Request, _ context: GatewayContext, as user: UserID?,
         _ operation: @escaping @Sendable (any StoreWriter) throws -> CallPayload
     ) async throws -> Response {
-        try await self.gateway.store.writeUrgently { store in
-            var answer = try Answer(.ok, operation(store))
-            if let seq = store.lastAppendedSeq {
-                answer.cursor = Cursor(epoch: try store.logBounds().epoch, seq: seq)
+        let count = { () throws(Problem) in
+            if let user { return try self.gateway.count(.writes, of: .user(user), context) }
+            try self.gateway.count(.anonymous, ofClientOf: request, context)
+        }
+        do {
+            let answer = try await self.gateway.store.writeUrgently { store in
+                var answer = try Answer(.ok, operation(store))
+                if let seq = store.lastAppendedSeq {
+                    answer.cursor = Cursor(epoch: try store.logBounds().epoch, seq: seq)
+                }
+                return answer
             }
-            return answer
-        }.response()
-    }
-
-    private func signedIn(_ request: Request, _ context: GatewayContext) async throws -> Identity {
-        guard let token = request.bearerToken else { throw Problem(.unauthorized) }
-        return try await self.gateway.identity(bearer: token, of: request)
+            if answer.cursor == nil { try count() }
+            return answer.response()
+        } catch let problem as Problem where problem.kind != .rateLimited {
+            try count()
+            throw problem
+        }
     }
 }

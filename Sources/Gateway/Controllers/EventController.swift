@@ -110,9 +110,8 @@ struct EventController {
         let future = self.gateway.hub.wait(
             admission.advancedToTail(), reservation, limit: limit, timeout: timeout, on: loop)
         let watch = try? await loop.submit {
-            let connection = try ConnectionHandler.attach(to: context.channel)
-            connection.listen(
-                ConnectionHandler.Listener(closed: { self.gateway.hub.cancelWait(reservation, on: loop) }))
+            let connection = try attachStreamConnection(to: context.channel)
+            connection.listen(ConnectionListener(closed: { self.gateway.hub.cancelWait(reservation, on: loop) }))
             return NIOLoopBound(connection, eventLoop: loop)
         }.get()
         let result = try await withGracefulShutdownHandler {
@@ -154,10 +153,15 @@ struct EventController {
         let opening = try StreamOpening(request, query, scope: scope)
         let wire = opening.wire
         let use = TicketUse.stream(isResuming: EventRequest.isResuming(request))
-        let (identity, ticket) = try await self.identity(request, query, use)
+        let (identity, ticket) = try await self.identity(request, query, use, context)
+        // Counted where a refusal can be told in the stream.
+        var tooOften: Problem?
+        do { try self.gateway.count(.events, of: .user(identity.user.id), context) } catch { tooOften = error }
+        if let tooOften, wire.transport != .sse { throw tooOften }
         let admission = try await self.gateway.store.read { store in
             try opening.events.admission(of: identity, transport: wire.transport, ticket: ticket, in: store)
         }
+        if let tooOften { return try self.refusal(.limit, tooOften, admission, wire) }
         guard self.isServing else { return try self.refusal(.drain, Problem(.unavailable), admission, wire) }
         let reservation: Registry.Reservation
         do throws(Problem) {
@@ -195,7 +199,8 @@ struct EventController {
         let scope: EventRequest.Scope =
             if let call = try query.identifier("call", as: CallID.self) { .call(call) } else { .user }
         let events = try EventRequest(request, query, scope: scope)
-        let (identity, _) = try await self.identity(request, query, .webSocket)
+        let (identity, _) = try await self.identity(request, query, .webSocket, context)
+        try self.gateway.count(.events, of: .user(identity.user.id), context)
         let admission = try await self.gateway.store.read { store in
             try events.admission(of: identity, transport: .websocket, in: store)
         }
@@ -208,17 +213,24 @@ struct EventController {
         ).webSocketResponse(accept: accept)
     }
 
-    /// By token, else by ticket; with the ticket's hash, under which a newer stream replaces an older one.
+    /// By token or key, else by ticket; with the ticket's hash, under which a newer stream replaces an older one.
+    ///
+    /// - throws: ``Problem`` `unauthorized`, `insufficient-scope`, `validation-failed`, `rate-limited`.
     private func identity(
-        _ request: Request, _ query: Query, _ use: TicketUse
+        _ request: Request, _ query: Query, _ use: TicketUse, _ context: GatewayContext
     ) async throws -> (Identity, ticket: String?) {
-        if let token = request.bearerToken {
-            return (try await self.gateway.identity(bearer: token, of: request), nil)
+        if request.bearerToken != nil {
+            let identity = try await self.gateway.identity(request, context)
+            try identity.require(.readEvents)
+            return (identity, nil)
         }
-        guard let ticket = query["ticket"] else { throw Problem(.unauthorized) }
-        let label = try request.deviceLabel()
-        let opened = try await self.gateway.authenticator.identity(ticket: ticket, deviceLabel: label, for: use)
-        self.gateway.hub.registry.asked(opened.identity.device)
-        return (opened.identity, SecretToken.hash(of: ticket))
+        let identity = try await self.gateway.countingRefusals(request, context) {
+            guard let ticket = query["ticket"] else { throw Problem(.unauthorized) }
+            let label = try request.deviceLabel()
+            return try await self.gateway.authenticator.identity(ticket: ticket, deviceLabel: label, for: use).identity
+        }
+        try identity.require(.readEvents)
+        self.gateway.hub.registry.asked(identity.device)
+        return (identity, query["ticket"].map { SecretToken.hash(of: $0) })
     }
 }

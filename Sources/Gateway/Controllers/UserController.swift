@@ -15,8 +15,18 @@ struct UserController: Sendable {
 
     @Sendable private func signUp(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let body = try await request.readBody().decode(SignUpRequest.self)
-        let signedIn = try await self.gateway.signIn.signUp(body)
+        let isAdmins = await self.isAdmins(request, context)
+        if !isAdmins { try self.gateway.count(.signUps, ofClientOf: request, context) }
+        let signedIn = try await self.gateway.signIn.signUp(body, isAdmins: isAdmins)
         return try Answer(.created, signedIn, location: "/v1/users/\(signedIn.user.user.id)").response()
+    }
+
+    /// Whether an admin makes the user; credentials that are no admin's count for nothing here.
+    private func isAdmins(_ request: Request, _ context: GatewayContext) async -> Bool {
+        guard let token = request.bearerToken,
+            let identity = try? await self.gateway.authenticator.identity(bearer: token, deviceLabel: nil)
+        else { return false }
+        return identity.reaches(.administer) && Permission.granted(to: identity.user.role).contains(.administer)
     }
 
     @Sendable private func list(_ request: Request, _ context: GatewayContext) async throws -> Response {
@@ -79,7 +89,7 @@ extension StoreReader {
     ///
     /// - throws: ``Problem`` `forbidden` for another user whom one may see, else `not-found`.
     @discardableResult
-    fileprivate func requireSelf(_ reference: UserReference, _ asker: User, allVisible: Bool) throws -> User {
+    func requireSelf(_ reference: UserReference, _ asker: User, allVisible: Bool) throws -> User {
         let user = try self.visibleUser(reference, as: asker, allVisible: allVisible)
         guard user.id == asker.id else { throw Problem(.forbidden, "This is another user's profile") }
         return user

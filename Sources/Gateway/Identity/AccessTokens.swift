@@ -4,11 +4,15 @@ package import Foundation
 import JWTKit
 import Synchronization
 
-/// What an access token says: whose it is, of which session, until when.
+/// What an access token or an API key says: whose it is, of which session, until when.
 package struct AccessClaims: Hashable, Sendable {
     package let user: UserID
     package let session: SessionID
-    package let expiresAt: Timestamp
+    /// `nil`: never.
+    package let expiresAt: Timestamp?
+
+    /// Whether it has not expired.
+    func stands(at now: Timestamp) -> Bool { self.expiresAt.map { now < $0 } ?? true }
 }
 
 /// Signs and verifies our own access tokens: JWTs by HS256.
@@ -51,17 +55,23 @@ package final class AccessTokens: Sendable {
             claims = known
         } else {
             claims = try await self.verify(token)
-            self.verified.withLock { verified in
-                if verified.count >= Self.verifiedMax { verified.removeAll() }
-                verified[token] = claims
-            }
+            self.remember(token, claims)
         }
-        guard now < claims.expiresAt else { throw Problem(.unauthorized, "The access token has expired") }
+        guard claims.stands(at: now) else { throw Problem(.unauthorized, "The access token has expired") }
         return claims
     }
 
     /// What a token says that was verified before; whether it has expired is the caller's question.
     func knownClaims(in token: String) -> AccessClaims? { self.verified.withLock { $0[token] } }
+
+    /// Remembers what was found out about a token or a key; it never changes. That it was revoked is the session's
+    /// matter.
+    func remember(_ token: String, _ claims: AccessClaims) {
+        self.verified.withLock { verified in
+            if verified.count >= Self.verifiedMax { verified.removeAll() }
+            verified[token] = claims
+        }
+    }
 
     private func verify(_ token: String) async throws(Problem) -> AccessClaims {
         guard token.utf8.count <= Self.tokenBytesMax,

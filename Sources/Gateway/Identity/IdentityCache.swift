@@ -9,30 +9,55 @@ final class IdentityCache: Sendable {
     /// Beyond it all is forgotten; an entry has about 400 bytes.
     private static let entriesMax = 50_000
 
+    /// Who acts in a session.
+    struct Holder: Sendable {
+        var user: User
+        /// What the session's API key lets it do; `nil`: it is no key's, and may all that its user may.
+        let granted: Set<Permission>?
+        /// When the key ends; `nil`: never, or it is no key's.
+        let expiresAt: Timestamp?
+        /// Of the session; written at most once an hour.
+        var lastUsedAt: Timestamp
+    }
+
+    private struct Entry {
+        let user: UserID
+        let granted: Set<Permission>?
+        let expiresAt: Timestamp?
+        var lastUsedAt: Timestamp
+    }
+
     private struct State {
         var version: UInt64 = 0
-        var userBySession: [SessionID: UserID] = [:]
+        var sessions: [SessionID: Entry] = [:]
         var users: [UserID: User] = [:]
     }
 
     private let state = Mutex(State())
 
-    /// The user of a session that stands, if known, and the version at which anything read from now on is.
-    func lookup(_ session: SessionID) -> (user: User?, version: UInt64) {
+    /// The holder of a session that stands, if known, and the version at which anything read from now on is.
+    func lookup(_ session: SessionID) -> (holder: Holder?, version: UInt64) {
         self.state.withLock { state in
-            (state.userBySession[session].flatMap { state.users[$0] }, state.version)
+            guard let entry = state.sessions[session], let user = state.users[entry.user] else {
+                return (nil, state.version)
+            }
+            let holder = Holder(
+                user: user, granted: entry.granted, expiresAt: entry.expiresAt, lastUsedAt: entry.lastUsedAt)
+            return (holder, state.version)
         }
     }
 
-    func fill(_ user: User, session: SessionID, at version: UInt64) {
+    func fill(_ holder: Holder, session: SessionID, at version: UInt64) {
         self.state.withLock { state in
             guard state.version == version else { return }
-            if state.userBySession.count >= Self.entriesMax {
-                state.userBySession.removeAll()
+            if state.sessions.count >= Self.entriesMax {
+                state.sessions.removeAll()
                 state.users.removeAll()
             }
-            state.userBySession[session] = user.id
-            state.users[user.id] = user
+            state.sessions[session] = Entry(
+                user: holder.user.id, granted: holder.granted, expiresAt: holder.expiresAt,
+                lastUsedAt: holder.lastUsedAt)
+            state.users[holder.user.id] = holder.user
         }
     }
 
@@ -44,7 +69,7 @@ final class IdentityCache: Sendable {
                 if event.type == .sessionRevoked,
                     let payload = try? JSON.decode(SessionRevokedPayload.self, from: event.data)
                 {
-                    state.userBySession[payload.session] = nil
+                    state.sessions[payload.session] = nil
                 }
                 if event.type == .userChanged, let payload = try? JSON.decode(UserChangedPayload.self, from: event.data)
                 {
@@ -54,8 +79,11 @@ final class IdentityCache: Sendable {
         }
     }
 
-    /// Remembers only that the user was used just now.
-    func touched(_ user: UserID, at now: Timestamp) {
-        self.state.withLock { $0.users[user]?.lastUsedAt = now }
+    /// Remembers only that the user and the session were used just now.
+    func touched(_ user: UserID, _ session: SessionID, at now: Timestamp) {
+        self.state.withLock { state in
+            state.users[user]?.lastUsedAt = now
+            state.sessions[session]?.lastUsedAt = now
+        }
     }
 }

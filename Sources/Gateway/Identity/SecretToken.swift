@@ -12,6 +12,8 @@ package struct SecretToken: Sendable {
         case ticket = "cbt_"
         case leave = "cbl_"
         case resume = "cbw_"
+        case apiKey = "cbk_"
+        case invite = "cbi_"
     }
 
     /// What the client gets, once.
@@ -23,6 +25,11 @@ package struct SecretToken: Sendable {
     package init(_ kind: Kind) {
         let random = SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }
         self.text = kind.rawValue + random.base64URL
+    }
+
+    /// What a webhook signs with, as the Standard Webhooks specification writes it. It is stored as it is.
+    static func makeWebhookSecret() -> String {
+        "whsec_" + SymmetricKey(size: .bits256).withUnsafeBytes { Data($0) }.base64EncodedString()
     }
 
     package static func hash(of text: String) -> String { SHA256.hash(data: Data(text.utf8)).hexText }

@@ -8,31 +8,45 @@ package struct SignIn: Sendable {
     let tokens: AccessTokens
     let time: any TimeSource
     let ids: IDSource
+    package let registration: Registration
 
     package init(
-        store: any EventStore, passwords: PasswordHasher, tokens: AccessTokens, time: any TimeSource, ids: IDSource
+        store: any EventStore, passwords: PasswordHasher, tokens: AccessTokens, time: any TimeSource, ids: IDSource,
+        registration: Registration = .open
     ) {
         self.store = store
         self.passwords = passwords
         self.tokens = tokens
         self.time = time
         self.ids = ids
+        self.registration = registration
     }
 
     /// Makes an account, or a guest if there is no password.
     ///
-    /// - throws: ``Problem`` `validation-failed`, `name-taken`, `unavailable`.
-    func signUp(_ request: SignUpRequest) async throws -> SignedInPayload {
+    /// - parameter isAdmins: whether an admin asks, who needs no invite.
+    /// - throws: ``Problem`` `validation-failed`, `name-taken`, `registration-closed`, `invite-required`,
+    ///   `unavailable`.
+    func signUp(_ request: SignUpRequest, isAdmins: Bool = false) async throws -> SignedInPayload {
+        if self.registration == .closed, !isAdmins { throw Problem(.registrationClosed) }
+        let takesInvite = self.registration == .invite && !isAdmins
+        let inviteHash = request.invite.map { SecretToken.hash(of: $0) }
         var new = NewUser(username: request.username, displayName: request.displayName, color: request.color)
         try new.check()
+        // Asked once more where it is used; here, hashing a password is not for everybody.
+        if takesInvite {
+            let now = self.time.now
+            _ = try await self.store.read { try $0.requireInvite(hash: inviteHash, now: now) }
+        }
         if let password = request.password {
             try PasswordHasher.check(password)
             new.passwordHash = try await self.passwords.hash(password)
         }
         let refreshToken = SecretToken(.refresh)
         let now = self.time.now
-        let (user, session) = try await self.store.write { [new, ids] in
-            try $0.signUp(new, refreshTokenHash: refreshToken.hash, now: now, ids: ids)
+        let (user, session) = try await self.store.write { [new, ids] store in
+            if takesInvite { try store.useInvite(hash: inviteHash, now: now) }
+            return try store.signUp(new, refreshTokenHash: refreshToken.hash, now: now, ids: ids)
         }
         return try await self.answer(user, session, refreshToken, now: now)
     }

@@ -3,7 +3,7 @@ import HTTPTypes
 import Hub
 import Hummingbird
 
-/// Lets only signed-in users through, by `Authorization: Bearer`.
+/// Lets only signed-in users through, by `Authorization: Bearer`, as far as their keys reach and as often as they may.
 struct AuthenticationMiddleware: RouterMiddleware {
     typealias Context = GatewayContext
 
@@ -12,21 +12,42 @@ struct AuthenticationMiddleware: RouterMiddleware {
     func handle(
         _ request: Request, context: GatewayContext, next: (Request, GatewayContext) async throws -> Response
     ) async throws -> Response {
-        guard let token = request.bearerToken else { throw Problem(.unauthorized) }
         var context = context
-        context.identity = try await self.gateway.identity(bearer: token, of: request)
+        let identity = try await self.gateway.identity(request, context)
+        try self.gateway.authorize(identity, request, context)
+        context.identity = identity
+        if identity.user.role == .admin { context.client = self.gateway.clientAddress(request, context) }
         return try await next(request, context)
     }
 }
 
 extension Gateway {
-    /// Who asks, and on which device, which thereby gave a sign of life.
+    /// Who asks by token or key, and on which device, which thereby gave a sign of life. What it may is for
+    /// ``authorize(_:_:_:)``.
     ///
-    /// - throws: ``Problem`` `unauthorized`, `validation-failed`.
-    func identity(bearer token: String, of request: Request) async throws -> Identity {
-        let identity = try await self.authenticator.identity(bearer: token, deviceLabel: try request.deviceLabel())
-        self.hub.registry.asked(identity.device)
-        return identity
+    /// - throws: ``Problem`` `unauthorized`, `validation-failed`, `rate-limited` for who has been refused too often.
+    func identity(_ request: Request, _ context: GatewayContext) async throws -> Identity {
+        try await self.countingRefusals(request, context) {
+            guard let token = request.bearerToken else { throw Problem(.unauthorized) }
+            let identity = try await self.authenticator.identity(
+                bearer: token, deviceLabel: try request.deviceLabel())
+            self.hub.registry.asked(identity.device)
+            return identity
+        }
+    }
+
+    /// Counts attempts with credentials that are no good, by address: valid ones are never held up by them.
+    ///
+    /// - throws: what `attempt` throws, or ``Problem`` `rate-limited` instead.
+    func countingRefusals<Value>(
+        _ request: Request, _ context: GatewayContext, _ attempt: () async throws -> Value
+    ) async throws -> Value {
+        do {
+            return try await attempt()
+        } catch let problem as Problem where problem.kind == .unauthorized {
+            try self.count(.anonymous, ofClientOf: request, context)
+            throw problem
+        }
     }
 }
 

@@ -24,7 +24,12 @@ struct ProblemMiddleware: RouterMiddleware {
                 instance: context.requestID)
         }
         response.headers[.requestID] = context.requestID
-        if request.headers[.upgrade] != nil, response.status != .switchingProtocols {
+        if let verdict = context.rate.verdict { response.headers.set(verdict) }
+        if context.channel.isMultiplexed {
+            // HTTP/2 has no fields about the connection, and clients take one for an error (RFC 9113, 8.2.2).
+            response.headers[.connection] = nil
+            response.headers[.upgrade] = nil
+        } else if request.headers[.upgrade] != nil, response.status != .switchingProtocols {
             // NIO's decoder reads nothing further once it saw `Upgrade` (curl --http2 sends one in clear text).
             response.headers[.connection] = "close"
         }

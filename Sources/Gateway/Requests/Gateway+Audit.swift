@@ -29,7 +29,9 @@ extension Gateway {
     func acting(as identity: Identity, for context: GatewayContext) -> Acting {
         let origin =
             identity.user.role == .admin
-            ? RequestOrigin(requestID: context.requestID, remoteAddress: context.channel.remoteAddress?.ipAddress)
+            ? RequestOrigin(
+                requestID: context.requestID,
+                remoteAddress: context.client?.description ?? context.channel.remoteAddress?.ipAddress)
             : RequestOrigin()
         return Acting(user: identity.user, device: identity.device, now: self.time.now, ids: self.ids, origin: origin)
     }

@@ -13,6 +13,8 @@ final class RoomSession {
         let gateway: Gateway
         let room: RoomID
         let welcome: RoomFrame
+        /// What an API key lets it do, if the user may; `nil`: all that the user may.
+        let granted: Set<Permission>?
     }
 
     private let gateway: Gateway
@@ -20,6 +22,7 @@ final class RoomSession {
     private let roomID: RoomID
     private let user: UserID
     private let device: DeviceID
+    private let granted: Set<Permission>?
     private let eventLoop: any EventLoop
     private var machine = RoomConnectionStateMachine()
     /// `nil` before the socket is made, and when it has ended.
@@ -32,6 +35,7 @@ final class RoomSession {
         self.roomID = place.room
         self.user = subscription.user
         self.device = subscription.device
+        self.granted = place.granted
         self.eventLoop = eventLoop
     }
 
@@ -71,18 +75,34 @@ final class RoomSession {
     }
 
     private func carryOut(_ request: RoomConnectionStateMachine.Request) {
-        switch request {
-        case .say(let content, let metadata): self.say(content, metadata)
-        case .signal(let to, let content): self.signal(to, content)
-        case .type: self.type()
+        do throws(Problem) {
+            switch request {
+            case .say(let content, let metadata): try self.say(content, metadata)
+            case .signal(let to, let content): try self.signal(to, content)
+            case .type: try self.type()
+            }
+        } catch {
+            self.done(RoomFrame(error))
         }
     }
 
-    private func say(_ content: String, _ metadata: JSONValue?) {
+    /// What the same request over HTTP would be held to.
+    ///
+    /// - parameter rateClass: `nil` for hanging up, which always gets through.
+    /// - throws: ``Problem`` `insufficient-scope`, `rate-limited`.
+    private func require(_ permission: Permission, countedAs rateClass: RateClass?) throws(Problem) {
+        guard self.granted?.contains(permission) ?? true else { throw Problem(.insufficientScope) }
+        guard let rateClass else { return }
+        try self.gateway.limiter.take(rateClass, of: .user(self.user))?.requireAllowed()
+    }
+
+    private func say(_ content: String, _ metadata: JSONValue?) throws(Problem) {
+        let opensCall = metadata?["action"] == .string("join_call")
+        try self.require(opensCall ? .startCall : .postMessage, countedAs: .messages)
         let new = NewMessage(content: content, metadata: metadata, origin: .websocket)
         let (room, joinedMax) = (self.room, self.gateway.settings.joinedParticipantsMax)
         self.write { store, acting in
-            if metadata?["action"] == .string("join_call") {
+            if opensCall {
                 _ = try store.openCall(by: new, in: room, transport: .websocket, joinedMax: joinedMax, as: acting)
             } else {
                 _ = try store.postMessage(new, in: room, as: acting)
@@ -91,13 +111,9 @@ final class RoomSession {
         }
     }
 
-    private func signal(_ to: String, _ content: String) {
-        let signal: RoomSignal
-        do throws(Problem) {
-            signal = try RoomSignal(content: content)
-        } catch {
-            return self.done(RoomFrame(error))
-        }
+    private func signal(_ to: String, _ content: String) throws(Problem) {
+        let signal = try RoomSignal(content: content)
+        try self.require(.joinCall, countedAs: signal.hangsUp ? nil : .signals)
         guard let addressee = UserID(to) else { return self.done(.recipientOffline(to)) }
         let (room, roomID, registry) = (self.room, self.roomID, self.gateway.hub.registry)
         let joinedMax = self.gateway.settings.joinedParticipantsMax
@@ -116,7 +132,8 @@ final class RoomSession {
         }
     }
 
-    private func type() {
+    private func type() throws(Problem) {
+        try self.require(.type, countedAs: .writes)
         let (room, user, gateway) = (self.room, self.user, self.gateway)
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
         gateway.store.read { store in

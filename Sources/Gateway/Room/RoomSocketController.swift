@@ -28,6 +28,8 @@ struct RoomSocketController: Sendable {
         let user: UserID
         let device: DeviceID
         let expiresAt: Timestamp?
+        /// Of an API key; see ``Identity/granted``.
+        let granted: Set<Permission>?
     }
 
     @Sendable private func open(_ request: Request, _ context: GatewayContext) async throws -> Response {
@@ -37,7 +39,7 @@ struct RoomSocketController: Sendable {
         try self.gateway.requireAllowedOrigin(of: request)
         let start = try StartPosition(query["after"])
         guard self.gateway.readiness.state != .draining else { throw Problem(.unavailable) }
-        let visitor = try await self.visitor(request, query)
+        let visitor = try await self.visitor(request, query, context)
         let token = if case .back(_, let token) = visitor { token } else { SecretToken(.resume).text }
         let entrant = try await self.enter(visitor, reference, token, deviceLabel: try request.deviceLabel())
         self.gateway.hub.registry.asked(entrant.device)
@@ -57,27 +59,47 @@ struct RoomSocketController: Sendable {
             gateway: self.gateway, admission: admission, reservation: reservation, wire: .room,
             channel: context.channel, isPadded: false
         ).webSocketResponse(
-            accept: accept, room: RoomSession.Place(gateway: self.gateway, room: entrant.room, welcome: welcome))
+            accept: accept, room: RoomSession.Place(
+                gateway: self.gateway, room: entrant.room, welcome: welcome, granted: entrant.granted))
     }
 
-    private func visitor(_ request: Request, _ query: Query) async throws -> Visitor {
-        if let bearer = request.bearerToken {
-            return .known(try await self.gateway.identity(bearer: bearer, of: request))
+    private func visitor(_ request: Request, _ query: Query, _ context: GatewayContext) async throws -> Visitor {
+        let visitor = try await self.provenVisitor(request, query, context)
+        switch visitor {
+        case .known(let identity), .back(let identity, _):
+            try identity.require(.readEvents)
+            try self.gateway.count(.events, of: .user(identity.user.id), context)
+        case .guest:
+            // Signing up by another door.
+            switch self.gateway.signIn.registration {
+            case .open: try self.gateway.count(.signUps, ofClientOf: request, context)
+            case .invite: throw Problem(.inviteRequired)
+            case .closed: throw Problem(.registrationClosed)
+            }
         }
+        return visitor
+    }
+
+    private func provenVisitor(
+        _ request: Request, _ query: Query, _ context: GatewayContext
+    ) async throws -> Visitor {
+        if request.bearerToken != nil { return .known(try await self.gateway.identity(request, context)) }
+        let authenticator = self.gateway.authenticator
         let label = try request.deviceLabel()
-        if let token = query["resume"] {
-            return .back(try await self.gateway.authenticator.identity(resuming: token), token: token)
+        return try await self.gateway.countingRefusals(request, context) {
+            if let token = query["resume"] {
+                return .back(try await authenticator.identity(resuming: token), token: token)
+            }
+            if let ticket = query["ticket"] {
+                let opened = try await authenticator.identity(ticket: ticket, deviceLabel: label, for: .webSocket)
+                return .known(opened.identity)
+            }
+            guard let name = query["username"] else { throw Problem(.unauthorized) }
+            guard self.gateway.settings.roomGuestsAllowed else {
+                throw Problem(.unauthorized, "This server takes no guests: sign in and use a ticket")
+            }
+            return .guest(name: name, color: query["color"])
         }
-        if let ticket = query["ticket"] {
-            let opened = try await self.gateway.authenticator.identity(
-                ticket: ticket, deviceLabel: label, for: .webSocket)
-            return .known(opened.identity)
-        }
-        guard let name = query["username"] else { throw Problem(.unauthorized) }
-        guard self.gateway.settings.roomGuestsAllowed else {
-            throw Problem(.unauthorized, "This server takes no guests: sign in and use a ticket")
-        }
-        return .guest(name: name, color: query["color"])
     }
 
     /// Lets somebody in, in one write: a guest who may not come was never made.
@@ -89,11 +111,13 @@ struct RoomSocketController: Sendable {
             let user: User
             let device: DeviceID
             var expiresAt: Timestamp?
+            var granted: Set<Permission>?
             switch visitor {
             case .known(let identity):
                 (user, device, expiresAt) = (identity.user, identity.device, identity.expiresAt)
+                granted = identity.granted
             case .back(let identity, _):
-                (user, device) = (identity.user, identity.device)
+                (user, device, granted) = (identity.user, identity.device, identity.granted)
                 // A guest of this protocol has nothing but the connection to be renewed by.
                 expiresAt = identity.user.kind == .guest ? nil : identity.expiresAt
             case .guest(let name, let color):
@@ -107,7 +131,8 @@ struct RoomSocketController: Sendable {
             } else {
                 try store.makeResumeToken(hash: hash, user: user.id, device: device, now: now)
             }
-            return Entrant(room: room.id, user: user.id, device: device, expiresAt: expiresAt)
+            return Entrant(
+                room: room.id, user: user.id, device: device, expiresAt: expiresAt, granted: granted)
         }
     }
 }

@@ -40,8 +40,8 @@ struct EventStream: Sendable {
                     try await writer.write(ByteBuffer(string: padding))
                 }
                 await self.run { finished in
-                    let connection = try ConnectionHandler.attach(to: self.channel)
-                    guard connection.context != nil else { throw ChannelError.ioOnClosedChannel }
+                    let connection = try attachStreamConnection(to: self.channel)
+                    guard connection.isOpen else { throw ChannelError.ioOnClosedChannel }
                     connection.beginStream(
                         isChunked: true, at: self.gateway.hub, self.reservation, on: self.channel.eventLoop,
                         finished: finished)
@@ -49,7 +49,7 @@ struct EventStream: Sendable {
                 }
                 try await writer.finish(nil)
                 try? await self.channel.eventLoop.submit {
-                    try ConnectionHandler.attach(to: self.channel).streamEnded()
+                    try attachStreamConnection(to: self.channel).streamEnded()
                 }.get()
             })
     }
@@ -109,7 +109,7 @@ struct EventStream: Sendable {
     /// Begins the stream on its loop and returns when it has ended, by either side.
     private func run(
         finished: EventLoopPromise<Void>? = nil,
-        makeSink: @escaping @Sendable (EventLoopPromise<Void>) throws -> ConnectionHandler
+        makeSink: @escaping @Sendable (EventLoopPromise<Void>) throws -> any StreamConnection
     ) async {
         let loop = self.channel.eventLoop
         let finished = finished ?? loop.makePromise(of: Void.self)
@@ -135,7 +135,7 @@ struct EventStream: Sendable {
         }
         try? await loop.submit {
             self.gateway.hub.close(self.reservation, on: loop)
-            (try? ConnectionHandler.attach(to: self.channel))?.stopListening()
+            (try? attachStreamConnection(to: self.channel))?.stopListening()
         }.get()
     }
 }

@@ -45,15 +45,20 @@ package struct Retention: Sendable {
 
     package init() {}
 
-    /// Deletes what is too old or too many, in small writes.
+    /// Deletes what is too old or too many, in small writes; not what a webhook still waits for, if it is not too far
+    /// behind.
     ///
     /// - throws: the store's error.
     package func sweep(_ store: any EventStore, now: Timestamp) async throws {
         let retention = self
         while !Task.isCancelled {
             let deleted = try await store.write { store in
-                let bound = try store.trimBound(
-                    olderThan: now.advanced(by: .zero - retention.age), countMax: retention.eventsMax)
+                try store.endHopelessWebhooks(now: now)
+                let awaited = try store.webhooks().filter(\.isActive).map(\.position).min()
+                let bound = min(
+                    try store.trimBound(
+                        olderThan: now.advanced(by: .zero - retention.age), countMax: retention.eventsMax),
+                    awaited ?? Int64.max)
                 return try store.trimEvents(through: bound, limit: retention.batchMax)
             }
             guard deleted >= self.batchMax else { return }

@@ -2,10 +2,11 @@ import ArgumentParser
 import Core
 import NIOHTTP1
 
-/// `comblang token …`: signing in, renewing, revoking.
+/// `comblang token …`: signing in, renewing, revoking; keys for scripts.
 struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "token", abstract: "Create and revoke tokens.", subcommands: [Create.self, Revoke.self])
+        commandName: "token", abstract: "Create and revoke tokens and API keys.",
+        subcommands: [Create.self, Revoke.self, KeyCommand.self])
 
     /// The tokens of an answer, as lines that a shell can evaluate.
     static func write(_ answer: JSONValue) throws {

@@ -8,6 +8,7 @@ struct UserCommand: AsyncParsableCommand {
         commandName: "user", abstract: "Create, list, show and delete users; suspend them, make them admins.",
         subcommands: [
             Create.self, List.self, Show.self, Delete.self, Suspend.self, Unsuspend.self, Role.self,
+            InviteCommand.self,
         ])
 
     static func table(_ users: [JSONValue]) -> Table {
@@ -38,12 +39,20 @@ struct UserCommand: AsyncParsableCommand {
         @Flag(help: "Make an account: asks for a password, or reads a line of standard input.")
         var password = false
 
+        @Option(help: "The code of an invite, where signing up takes one.")
+        var invite: String?
+
+        @Flag(help: "As the admin whose token is at hand, where nobody else may sign up.")
+        var asAdmin = false
+
         func run() async throws {
             var body: [String: JSONValue] = ["username": .string(self.username)]
+            body["invite"] = self.invite.map(JSONValue.string)
             body["displayName"] = self.displayName.map(JSONValue.string)
             body["color"] = self.color.map(JSONValue.string)
             if self.password { body["password"] = .string(try Terminal.readPassword()) }
-            let answer = try await self.connection.anonymousClient().send(.POST, "/v1/users", body: .object(body))
+            let client = self.asAdmin ? try self.connection.client() : try self.connection.anonymousClient()
+            let answer = try await client.send(.POST, "/v1/users", body: .object(body))
             if self.output.json { return try Terminal.write(answer.body) }
             let user = answer.body["user"] ?? .null
             try Terminal.write("# \(user.cell("kind")) \(user.cell("username")) \(user.cell("id"))")

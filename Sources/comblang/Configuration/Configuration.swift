@@ -2,6 +2,7 @@ import Core
 import Gateway
 import Hub
 import Logging
+import Webhooks
 
 /// Everything that an operator can set, read once at start and checked as a whole.
 ///
@@ -19,6 +20,12 @@ struct Configuration: Sendable {
     /// Whether whoever gives a name may come to a public room's WebSocket.
     enum RoomGuests: String, CaseIterable, Sendable { case allowed, refused }
 
+    /// Where a certificate and its key are, and how often they are looked at again (1 s to a day, default a minute).
+    struct TLSFiles: Sendable {
+        let certificate: String
+        let key: String
+        let reloadEvery: Duration
+    }
     /// A thing that is off unless an operator wants it.
     enum Switch: String, CaseIterable, Sendable { case on, off }
 
@@ -36,6 +43,12 @@ struct Configuration: Sendable {
     /// How long the ends of open streams are spread over when the server stops: 0…10 s, default 3 s. With what follows
     /// the process is gone within 15 s.
     let drain: Duration
+    /// Who may sign up: `open` (default), `invite` or `closed`.
+    let registration: Registration
+    /// PEM files of the certificate, with those that vouch for it, and its key; `nil`: clear text.
+    let tls: TLSFiles?
+    /// Addresses that webhooks may be posted to, besides those of the public Internet. Default: none.
+    let webhookNetworks: WebhookNetworks
     /// Backups that are done and stay, 1…100, default 7; older ones are deleted when one is done.
     let backupsKept: Int
     let gateway: GatewaySettings
@@ -62,6 +75,9 @@ struct Configuration: Sendable {
         self.drain = .seconds(settings.integer("drainSeconds", in: 0...10, default: 3))
         self.backupsKept = settings.integer("backupsKept", in: 1...Limits.backupsKeptMax, default: 7)
         self.turnSecretFile = settings.optionalText("turnSecretFile")
+        self.registration = Self.registration(&settings, host: self.host)
+        self.tls = Self.tlsFiles(&settings)
+        self.webhookNetworks = WebhookNetworks(settings.networks("webhookNetworks"))
         self.gateway = Self.gatewaySettings(&settings, turnSecretFile: self.turnSecretFile)
         self.isTurnSecretInFile = settings.isInFile("turnSecret")
         self.hub = Self.hubSettings(&settings, drain: self.drain)
@@ -89,6 +105,10 @@ struct Configuration: Sendable {
         gateway.roomGuestsAllowed = guests == .allowed
         gateway.joinedParticipantsMax = settings.integer(
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
+        gateway.rates = Self.rates(&settings)
+        gateway.trustedProxies = TrustedProxies(
+            networks: settings.networks("trustedProxies"),
+            field: settings.choice("proxyHeader", default: TrustedProxies.Field.forwardedFor))
         gateway.adminsSearchMessages = settings.choice("adminMessageSearch", default: Switch.off) == .on
         return gateway
     }

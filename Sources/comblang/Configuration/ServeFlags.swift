@@ -32,6 +32,40 @@ struct ServeFlags: ParsableArguments {
     var usersVisible: String?
     @Option(help: "Guests by name at /ws/{room}: allowed or refused. (default: allowed)")
     var roomGuests: String?
+    @Option(help: "A PEM file with the certificate and those that vouch for it: serves TLS, with HTTP/2.")
+    var tlsCertificate: String?
+    @Option(help: "A PEM file with its private key.")
+    var tlsKey: String?
+    @Option(help: "How often these files are looked at again; SIGHUP does so at once. (default: 60)")
+    var tlsReloadSeconds: String?
+    @Option(help: "Who may sign up: open, invite or closed. (default: open)")
+    var registration: String?
+    @Option(help: "true: open registration on an address that other machines reach. (default: false)")
+    var allowOpenRegistration: String?
+    @Option(help: "false: requests are not limited; for load tests. (default: true)")
+    var rateLimits: String?
+    @Option(help: "Reads of a user, as requests/seconds, or off. (default: 1200/60)")
+    var rateReads: String?
+    @Option(help: "Writes of a user that have no limit of their own. (default: 600/60)")
+    var rateWrites: String?
+    @Option(help: "Messages that a user posts. (default: 600/60)")
+    var rateMessages: String?
+    @Option(help: "Signals that a user sends. (default: 3000/60)")
+    var rateSignals: String?
+    @Option(help: "Polls and streams that a user opens. (default: 3000/60)")
+    var rateEvents: String?
+    @Option(help: "Users that sign up from an address. (default: 100/600)")
+    var rateSignUps: String?
+    @Option(help: "Requests of an address without valid credentials. (default: 3000/60)")
+    var rateAnonymous: String?
+    @Option(help: "Passwords tried for a name from an address. (default: 10/300)")
+    var ratePasswords: String?
+    @Option(help: "Proxies that are believed about clients' addresses: addresses or blocks, separated by commas.")
+    var trustedProxies: String?
+    @Option(help: "What they write: x-forwarded-for or forwarded. (default: x-forwarded-for)")
+    var proxyHeader: String?
+    @Option(help: "Inside addresses or blocks that webhooks may be posted to, separated by commas.")
+    var webhookNetworks: String?
     @Option(help: "Joined participants of a call at most. (default: 8)")
     var callParticipants: String?
     @Option(help: "Streams end after so long, give or take a tenth, and clients come back. (default: 600)")
@@ -65,6 +99,14 @@ struct ServeFlags: ParsableArguments {
             "corsOrigins": self.corsOrigins, "stunUrl": Self.joined(self.stunUrl), "turnUrl": Self.joined(self.turnUrl),
             "turnSecret": self.turnSecret, "turnSecretFile": self.turnSecretFile,
             "turnTtlSeconds": self.turnTtlSeconds, "usersVisible": self.usersVisible, "roomGuests": self.roomGuests,
+            "tlsCertificate": self.tlsCertificate, "tlsKey": self.tlsKey,
+            "tlsReloadSeconds": self.tlsReloadSeconds, "registration": self.registration,
+            "allowOpenRegistration": self.allowOpenRegistration,
+            "rateLimits": self.rateLimits, "rateReads": self.rateReads, "rateWrites": self.rateWrites,
+            "rateMessages": self.rateMessages, "rateSignals": self.rateSignals, "rateEvents": self.rateEvents,
+            "rateSignUps": self.rateSignUps, "rateAnonymous": self.rateAnonymous,
+            "ratePasswords": self.ratePasswords, "trustedProxies": self.trustedProxies,
+            "proxyHeader": self.proxyHeader, "webhookNetworks": self.webhookNetworks,
             "callParticipants": self.callParticipants, "streamRotateSeconds": self.streamRotateSeconds,
             "heartbeatSeconds": self.heartbeatSeconds, "streamStallSeconds": self.streamStallSeconds,
             "streamsPerDevice": self.streamsPerDevice, "streamsPerUser": self.streamsPerUser,

@@ -70,6 +70,16 @@ struct SettingsReader {
         return found
     }
 
+    /// `true` or `false`.
+    mutating func flag(_ name: String, default value: Bool) -> Bool {
+        guard let found = try? self.reader(name, default: .bool(value)).requiredBool(forKey: ConfigKey(name)) else {
+            self.fault(name, "must be true or false")
+            return value
+        }
+        self.inForce.append((name, String(found)))
+        return found
+    }
+
     /// A text that may be left out: `nil` if it was.
     ///
     /// - parameter isSecret: keeps it out of the log, which tells only whether it is set.
@@ -120,6 +130,14 @@ struct SettingsReader {
         }
         self.inForce.append((name, items.joined(separator: ",")))
         return items
+    }
+
+    /// A list of addresses or blocks of them; empty if it is left out.
+    mutating func networks(_ name: String) -> [IPNetwork] {
+        let texts = self.list(name, default: []) { block in
+            IPNetwork(block) == nil ? "must hold addresses or blocks like 10.0.0.0/8" : nil
+        }
+        return texts.compactMap { IPNetwork($0) }
     }
 
     /// Members of the file that no setting read: a misspelt one would be ignored in silence.

@@ -11,9 +11,9 @@ struct Greeting {
     var text: String {
         let directory = URL(fileURLWithPath: self.configuration.dataDirectory).path
         let token = "\"Authorization: Bearer $(cat \(Self.quoted(directory + "/" + SecretFiles.adminTokenName)))\""
-        let url = "http://\(Self.authority(self.reachableHost)):\(self.port)"
+        let url = "\(self.scheme)://\(Self.authority(self.reachableHost)):\(self.port)"
         return """
-            listening on http://\(Self.authority(self.configuration.host)):\(self.port)
+            listening on \(self.scheme)://\(Self.authority(self.configuration.host)):\(self.port)
             Data and the admin's token are in \(directory).
 
             Say something in the room "lobby", as its admin:
@@ -26,6 +26,8 @@ struct Greeting {
               curl -sS \(url)/v1/users -d '{"username":"siti"}'
             """
     }
+
+    private var scheme: String { self.configuration.tls == nil ? "http" : "https" }
 
     /// An address that stands for all of this machine's is none to connect to.
     private var reachableHost: String {

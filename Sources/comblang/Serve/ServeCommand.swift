@@ -27,6 +27,9 @@ struct ServeCommand: AsyncParsableCommand {
         let store = try SQLiteStore.open(configuration, logger)
         do {
             try await Self.serve(configuration, store, logger)
+        } catch let problem as TLSProblem {
+            await store.close()
+            throw CommandFailure("\(problem) (--tls-certificate, --tls-key)")
         } catch {
             await store.close()
             throw error

@@ -5,30 +5,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiortc import RTCConfiguration
-from playwright.async_api import async_playwright
 
+from .browser import chromium as chromium
 from .client import Client
 from .inbox import Inbox
 from .peer import Peer, relay_only, split_candidates
 from .wires import Follower
 
 SCRIPT = (Path(__file__).parent / "party.js").read_text()
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required", "--allow-loopback-in-peer-connection",
-    # A page in the background would show fewer frames.
-    "--disable-renderer-backgrounding", "--disable-background-timer-throttling",
-]
-
-
-@asynccontextmanager
-async def chromium():
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        try:
-            yield browser
-        finally:
-            await browser.close()
 
 
 class PageParty:

@@ -1,6 +1,8 @@
 """Debian's coturn as a process on a free port of 127.0.0.1, with a secret that it shares with Comblang."""
 
+import contextlib
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -88,7 +90,9 @@ class Relay:
         return True
 
     def __exit__(self, *_) -> None:
-        self.process.kill()
+        # The whole group: faketime runs coturn as its child.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def output(self) -> str:

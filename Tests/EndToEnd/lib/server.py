@@ -77,7 +77,8 @@ def assert_one_line_error(result: subprocess.CompletedProcess, *words: str) -> N
 class Server:
     """`comblang serve` on a free port of 127.0.0.1, with its own data directory and log.
 
-    The port is chosen by the server on its first start and kept by every later one.
+    The port is chosen by the server on its first start and kept by every later one. Requests are not limited unless a
+    test says so.
     """
 
     def __init__(self, directory: Path, **settings):
@@ -89,7 +90,11 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def scheme(self) -> str:
+        return "https" if "tls_certificate" in self.settings else "http"
 
     @property
     def pid(self) -> int:
@@ -109,19 +114,19 @@ class Server:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [BINARY, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data)],
-                env=environment(**self.settings), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=environment(**({"rate_limits": "false"} | self.settings)), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True)
         _running.add(self.process)
 
     def _listening(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError(f"the server exited with {self.process.returncode}:\n{self.output()}")
-        announced = re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.output())
+        announced = re.search(r"listening on https?://127\.0\.0\.1:(\d+)", self.output())
         if announced is None:
             return False
         self.port = int(announced[1])
         try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=5, verify=False).status_code == 200
         except httpx.TransportError:
             return False
 

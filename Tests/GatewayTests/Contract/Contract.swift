@@ -13,6 +13,8 @@ struct Contract {
         let path: String
         /// Slugs, in the order of the contract.
         let problems: [String]
+        /// Of API keys; any of them suffices, and none if it is not for keys.
+        let scopes: [String]
         let statuses: Set<Int>
         /// Whether it refuses a request without credentials.
         let needsCredentials: Bool
@@ -108,6 +110,7 @@ struct Contract {
                     Operation(
                         id: id, method: method.uppercased(), path: path,
                         problems: (operation["x-problems"]?.elements ?? []).compactMap(\.stringValue),
+                        scopes: (operation["x-scopes"]?.elements ?? []).compactMap(\.stringValue),
                         statuses: Set(responses.compactMap { Int($0.0) }),
                         needsCredentials: !security.isEmpty && !security.contains(.object([:])),
                         bodyMediaTypes: Set((operation["requestBody"]?["content"]?.members ?? [:]).keys),
@@ -126,7 +129,7 @@ enum ContractError: Error {
 }
 
 extension Contract.Operation {
-    var isForAdmins: Bool { self.path.hasPrefix("/v1/admin/") }
+    var isForAdmins: Bool { self.path.hasPrefix("/v1/admin/") || self.path.hasPrefix("/v1/webhooks") }
 
     /// Whether a request's path is one of this operation's.
     func matches(_ path: String) -> Bool {

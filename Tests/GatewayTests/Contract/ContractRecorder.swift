@@ -79,13 +79,19 @@ struct ContractPlace {
     var connection = "con_000000-1"
     var backup = "bak_00000000000000000000000000"
     var slug = "no-such-problem"
+    var key = "key_00000000000000000000000000"
+    var invite = "inv_00000000000000000000000000"
+    var webhook = "hook_00000000000000000000000000"
+    var file = "no-such-file.js"
 
     /// Replaces `{room}` and the like.
     func filling(_ template: String) -> String {
         template.replacing("{room}", with: self.room).replacing("{user}", with: self.user)
             .replacing("{message}", with: self.message).replacing("{call}", with: self.call)
             .replacing("{slug}", with: self.slug).replacing("{backup}", with: self.backup)
-            .replacing("{connection}", with: self.connection)
+            .replacing("{connection}", with: self.connection).replacing("{file}", with: self.file)
+            .replacing("{key}", with: self.key).replacing("{invite}", with: self.invite)
+            .replacing("{webhook}", with: self.webhook)
     }
 }
 
@@ -160,6 +166,15 @@ struct ContractRequest {
         ContractRequest(
             id: "changeUserRights", body: #"{"suspended":false}"#, badBody: #"{"role":"emperor"}"#),
         ContractRequest(id: "deleteUser"),
+        ContractRequest(
+            id: "createApiKey", body: #"{"name":"bot","scopes":["messages:write"]}"#,
+            badBody: #"{"name":"bot","scopes":["everything"]}"#),
+        ContractRequest(
+            id: "createWebhook", body: #"{"url":"https://example.org/hook","room":"{room}"}"#,
+            badBody: #"{"url":"example.org"}"#),
+        ContractRequest(id: "updateWebhook", body: #"{"types":["call.ended"]}"#, badBody: #"{"url":"example.org"}"#),
+        ContractRequest(id: "redeliverWebhook", body: #"{"after":"0000000.7"}"#, badBody: #"{"after":"now"}"#),
+        ContractRequest(id: "createInvite", body: #"{"uses":2,"note":"kelas 7b"}"#, badBody: #"{"uses":0}"#),
     ]
 
     static func named(_ id: String) -> ContractRequest { self.all.first { $0.id == id } ?? ContractRequest(id: id) }

@@ -39,10 +39,15 @@ extension ContractScenario {
         for id in [
             "listAllUsers", "listAllRooms", "changeUserRights", "searchMessages", "cutConnection", "listBackups",
             "getBackup", "listAudit", "listAllCalls", "getCallRecord", "exportCalls", "getCallStatistics",
+            "createInvite", "listInvites",
         ] {
             let answer = try await self.send(id, token: self.adminToken, at: dewi)
             #expect(200..<300 ~= answer.status, "\(id): \(answer.text)")
+            if id == "createInvite" { dewi.invite = answer.value["id"]?.stringValue ?? "" }
         }
+        #expect(try await self.send("deleteInvite", token: self.adminToken, at: dewi).status == 204)
+        try await self.makeWebhooks()
+        try await self.fillInvites()
         for query in ["groupBy=room&bucket=hour", "groupBy=endReason", "groupBy=transport", "groupBy=initiator"] {
             let answer = try await self.send("getCallStatistics", token: self.adminToken, query: query)
             #expect(answer.status == 200, "\(query): \(answer.text)")

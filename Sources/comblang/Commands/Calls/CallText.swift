@@ -105,7 +105,7 @@ enum CallText {
             rows: call.list("quality").map { quality in
                 let metric = { (name: String) in
                     let summary = quality["metrics"]?[name]
-                    return summary.map { "\($0.cell("mean")) (\($0.cell("worst")))" } ?? "-"
+                    return summary.map { "\(Self.decimal($0["mean"])) (\(Self.decimal($0["worst"])))" } ?? "-"
                 }
                 return [
                     person(quality["user"]), quality["peer"] == .null ? "-" : person(quality["peer"]),
@@ -209,6 +209,14 @@ enum CallText {
         let (hours, minutes) = (seconds / 3600, seconds / 60 % 60)
         return hours == 0
             ? "\(minutes):\(padded(seconds % 60))" : "\(hours):\(padded(minutes)):\(padded(seconds % 60))"
+    }
+
+    private static func decimal(_ value: JSONValue?) -> String {
+        switch value {
+        case .integer(let number)?: String(number)
+        case .number(let number)?: number.text(digits: 3)
+        default: "-"
+        }
     }
 
     private static func milliseconds(_ value: JSONValue?) -> String {

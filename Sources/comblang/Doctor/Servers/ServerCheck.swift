@@ -122,6 +122,12 @@ struct ServerCheck {
                 "no answer over UDP, but it answers over TCP at the same port: UDP is blocked on the way",
                 "let UDP port \(self.uri.port) through; clients in such a network need a URL with ?transport=tcp"
             )
+        case .noAnswer where carrier != .tcp:
+            return (
+                "no answer over TLS within \(self.timeout.components.seconds) s",
+                "check that the server runs there and speaks TLS at port \(self.uri.port) (coturn: cert and pkey), "
+                    + "and that firewalls let it through"
+            )
         case .noAnswer:
             return (
                 "no answer over TCP within \(self.timeout.components.seconds) s",

@@ -1,0 +1,628 @@
+// The page at `/`: rooms, chat and video calls, all by the module that everybody gets. The texts are the application's.
+
+import { Comblang, Problem } from "/client/comblang.js";
+
+const comblang = new Comblang();
+/** @template {HTMLElement} T @param {string} id @returns {T} */
+const $ = (id) => document.getElementById(id);
+const HISTORY = 100;
+/** Messages on the page; older ones are a request away. */
+const SHOWN_MAX = 500;
+const TYPING_EVERY_MS = 3000;
+
+let stream = null;
+/** All rooms by id. @type {Map<string, any>} */
+const rooms = new Map();
+let room = null;
+/** Members of the room by user id. @type {Map<string, any>} */
+const members = new Map();
+/** Calls that are over, so that their invitations say so. */
+const endedCalls = new Set();
+let call = null;
+let isCalling = false;
+
+// MARK: Small parts
+
+/** @param {string} tag @param {Record<string, any>} [properties] @param {...(Node | string)} children */
+function make(tag, properties = {}, ...children) {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+}
+
+/** What went wrong, in the words of the page. */
+function explain(error) {
+    const problem = Problem.from(error);
+    const known = {
+        "network": "Server tidak bisa dihubungi. Coba lagi.",
+        "signed-out": "Sesi sudah berakhir. Masuk lagi.",
+        "unauthorized": "Nama pengguna atau kata sandi salah.",
+        "account-suspended": "Akun ini ditangguhkan. Hubungi admin.",
+        "registration-closed": "Pendaftaran ditutup. Masuk dengan akunmu.",
+        "invite-required": "Pendaftaran di sini hanya dengan undangan.",
+        "rate-limited": "Terlalu banyak permintaan. Tunggu sebentar.",
+        "name-taken": "Nama itu sudah dipakai. Pilih yang lain.",
+        "media": "Gagal akses kamera/mic! Pastikan izin sudah diberikan di peramban.",
+        "call-ended": "Panggilan itu sudah berakhir.",
+        "call-full": "Panggilan sudah penuh.",
+        "joined-elsewhere": "Kamu sudah ikut panggilan ini di perangkat lain.",
+        "room-archived": "Ruang ini sudah diarsipkan.",
+        "not-a-member": "Kamu bukan anggota ruang ini.",
+        "forbidden": "Kamu tidak boleh melakukan ini.",
+    };
+    return known[problem.slug] ?? `${problem.message} (${problem.slug})`;
+}
+
+/** A line in the log that nobody wrote. */
+function say(text, isBad = false) {
+    append(make("p", { className: isBad ? "system bad" : "system", textContent: text }));
+}
+
+let isAtEnd = true;
+function append(element) {
+    const log = $("log");
+    log.append(element);
+    while (log.childElementCount > SHOWN_MAX) log.firstElementChild.remove();
+    if (isAtEnd) log.scrollTop = log.scrollHeight;
+}
+
+$("log").addEventListener("scroll", () => {
+    const log = $("log");
+    isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 80;
+});
+// A call that begins takes its room from the log.
+new ResizeObserver(() => { if (isAtEnd) $("log").scrollTop = $("log").scrollHeight; }).observe($("log"));
+
+/** Runs what a button does, once at a time, and says what fails. */
+function doing(element, action) {
+    return async (event) => {
+        event?.preventDefault();
+        if (element.disabled) return;
+        element.disabled = true;
+        try {
+            await action();
+        } catch (error) {
+            say(explain(error), true);
+        } finally {
+            element.disabled = false;
+        }
+    };
+}
+
+// MARK: Signing in
+
+async function signInWith(action) {
+    $("sign-in-error").textContent = "";
+    try {
+        await action();
+        await enter();
+    } catch (error) {
+        $("sign-in-error").textContent = explain(error);
+        if (Problem.from(error).slug === "invite-required") showInvite("");
+    }
+}
+
+/** Where signing up takes an invite: a link brings it (`/?invite=…`), or it is typed. */
+function showInvite(code) {
+    $("invite-label").hidden = $("invite").hidden = false;
+    $("invite").value = code;
+}
+
+const invited = new URLSearchParams(location.search).get("invite");
+if (invited) showInvite(invited);
+
+$("guest-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const displayName = $("name").value.trim();
+    if (!displayName) return;
+    const plain = displayName.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 20);
+    const suffix = Math.random().toString(36).slice(2, 8);
+    const invite = $("invite").value.trim() || undefined;
+    signInWith(() => comblang.signUp({ username: `${plain || "tamu"}-${suffix}`, displayName, invite }));
+});
+
+$("account-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    signInWith(() => comblang.signIn({ username: $("username").value.trim(), password: $("password").value }));
+});
+
+$("sign-out").addEventListener("click", async () => {
+    await call?.leave().catch(() => {});
+    try {
+        await comblang.signOut();
+    } catch {
+        // Forgotten here; the server ends it by itself.
+    }
+});
+
+comblang.on("session", (session) => { if (!session) leavePage(); });
+
+function leavePage() {
+    stream?.close();
+    stream = null;
+    room = null;
+    rooms.clear();
+    $("ring").close();
+    for (const id of ["app", "me", "wire", "sign-out"]) $(id).hidden = true;
+    $("sign-in").hidden = false;
+    $("name").focus();
+}
+
+async function enter() {
+    if (stream) return;
+    const cursor = await loadRooms();
+    $("sign-in").hidden = true;
+    for (const id of ["app", "me", "sign-out"]) $(id).hidden = false;
+    $("me").textContent = comblang.user.displayName;
+    stream = comblang.events({ after: cursor, share: true });
+    stream.on("event", take);
+    stream.on("ephemeral", takeTyping);
+    stream.on("wire", showWire);
+    stream.on("state", showState);
+    stream.on("gap", async () => {
+        await loadRooms();
+        if (room) await openRoom(room.id);
+    });
+    stream.on("error", (problem) => {
+        if (problem.slug === "signed-out") leavePage();
+        else say(explain(problem), true);
+    });
+    const wanted = decodeURIComponent(location.hash.slice(1));
+    const first = [...rooms.values()].find((one) => one.name === wanted || one.id === wanted)
+        ?? [...rooms.values()].find((one) => one.name === "lobby") ?? [...rooms.values()][0];
+    if (first) await openRoom(first.id);
+}
+
+const wireNames = { websocket: "WebSocket", sse: "SSE", poll: "long-poll" };
+
+function showWire({ wire, because, shared }) {
+    const badge = $("wire");
+    badge.hidden = false;
+    badge.className = "wire";
+    badge.textContent = `${wireNames[wire]}${shared ? " (tab lain)" : ""}`;
+    const reasons = { mute: "diam", refused: "ditolak", lost: "terputus" };
+    badge.title = because.map((one) => `${wireNames[one.wire]} ${reasons[one.why] ?? one.why}`).join(", ");
+}
+
+function showState(state) {
+    if (state === "open" || state === "closed") return;
+    $("wire").hidden = false;
+    $("wire").className = "wire waiting";
+    $("wire").textContent = state === "waiting" ? "terputus, mencoba lagi…" : "menghubungkan…";
+}
+
+// MARK: Rooms
+
+/** @returns {Promise<string | null>} the cursor of the first page */
+async function loadRooms() {
+    rooms.clear();
+    let cursor = null;
+    let after;
+    do {
+        const page = await comblang.request("GET", "/v1/rooms", { query: { limit: 200, after } });
+        cursor ??= page.cursor;
+        for (const one of page.body.items) rooms.set(one.id, one);
+        after = page.body.next;
+    } while (after && rooms.size < 1000);
+    showRooms();
+    return cursor;
+}
+
+function showRooms() {
+    const list = [...rooms.values()].filter((one) => !one.archived)
+        .sort((a, b) => Number(b.role !== null) - Number(a.role !== null) || a.title.localeCompare(b.title, "id"));
+    $("rooms").replaceChildren(...list.map((one) => {
+        const button = make("button", { type: "button" }, make("span", { className: "title", textContent: one.title }));
+        button.setAttribute("aria-current", String(one.id === room?.id));
+        if (one.unreadCount) {
+            const badge = make("span", { className: "badge", textContent: String(one.unreadCount) });
+            badge.setAttribute("aria-label", `${one.unreadCount} belum dibaca`);
+            button.append(badge);
+        }
+        button.addEventListener("click", () => openRoom(one.id).catch((error) => say(explain(error), true)));
+        return make("li", {}, button);
+    }));
+}
+
+$("room-form").addEventListener("submit", doing($("room-form").querySelector("button"), async () => {
+    const title = $("room-title").value.trim();
+    if (!title) return;
+    const { body } = await comblang.request("POST", "/v1/rooms", { body: { title, visibility: "public" } });
+    $("room-title").value = "";
+    rooms.set(body.id, body);
+    await openRoom(body.id);
+}));
+
+async function openRoom(id) {
+    const opened = rooms.get(id);
+    if (!opened) return;
+    room = opened;
+    history.replaceState(null, "", `#${encodeURIComponent(opened.name ?? opened.id)}`);
+    if (!opened.role) {
+        await comblang.request("PUT", `/v1/rooms/${id}/members/me`, { body: {} });
+        opened.role = "member";
+    }
+    opened.unreadCount = 0;
+    showRooms();
+    $("title").textContent = opened.title;
+    $("log").replaceChildren();
+    const [messages] = await Promise.all([
+        comblang.request("GET", `/v1/rooms/${id}/messages`, { query: { limit: HISTORY } }), loadMembers(id),
+    ]);
+    if (room !== opened) return;
+    for (const message of messages.body.items.reverse()) showMessage(message);
+    $("log").scrollTop = $("log").scrollHeight;
+    markRead(messages.body.items.at(-1));
+    showMembers();
+}
+
+async function loadMembers(id) {
+    const { body } = await comblang.request("GET", `/v1/rooms/${id}/members`, { query: { limit: 200 } });
+    if (room?.id !== id) return;
+    members.clear();
+    for (const member of body.items) members.set(member.user, member);
+}
+
+function showMembers() {
+    const list = [...members.values()].sort((a, b) => Number(b.online) - Number(a.online) || a.displayName.localeCompare(b.displayName, "id"));
+    const onlineCount = list.filter((one) => one.online).length;
+    $("members-summary").textContent = `${list.length} anggota, ${onlineCount} daring`;
+    $("members").replaceChildren(...list.map((one) => {
+        const item = make("li", { className: one.online ? "online" : "" }, one.displayName);
+        if (one.user === comblang.user.id) item.append(" (kamu)");
+        else {
+            const button = make("button", { type: "button", textContent: "Panggil" });
+            button.setAttribute("aria-label", `Panggil ${one.displayName}`);
+            button.addEventListener("click", doing(button, () => startCall([one.user])));
+            item.append(button);
+        }
+        return item;
+    }));
+}
+
+function markRead(message) {
+    if (!message || document.visibilityState !== "visible") return;
+    comblang.request("PUT", `/v1/rooms/${message.room}/read`, { body: { message: message.id } }).catch(() => {});
+}
+
+// MARK: Chat
+
+function showMessage(message) {
+    const old = document.getElementById(message.id);
+    const isMine = message.user === comblang.user.id;
+    const element = make("article", { id: message.id, className: isMine ? "message mine" : "message" });
+    const dot = make("i");
+    dot.style.background = message.color;
+    const at = new Date(message.createdAt);
+    const time = make("time", { dateTime: message.createdAt, textContent: at.toLocaleTimeString("id", { hour: "2-digit", minute: "2-digit" }) });
+    element.append(make("div", { className: "who" }, dot, make("span", { textContent: message.displayName }), time));
+    if (message.deletedAt) element.append(make("p", { className: "note", textContent: "Pesan dihapus" }));
+    else if (message.metadata?.action === "join_call") element.append(invitation(message, isMine));
+    else element.append(make("p", { textContent: message.content }));
+    if (message.editedAt && !message.deletedAt) element.append(make("p", { className: "note", textContent: "disunting" }));
+    if (old) old.replaceWith(element);
+    else append(element);
+}
+
+/** The second phase of the seed: the bubble that is clicked. */
+function invitation(message, isMine) {
+    const id = message.metadata.call;
+    const box = make("div", {}, make("p", { textContent: isMine ? "Kamu mengajak video call." : "Mengajak video call." }));
+    if (!id) return box;
+    const button = make("button", { type: "button", className: "main", textContent: message.content.trim() || "📞 Gabung" });
+    button.dataset.call = id;
+    if (endedCalls.has(id)) closeInvitation(button);
+    else {
+        button.addEventListener("click", doing(button, () => joinCall(id).catch((error) => {
+            if (Problem.from(error).slug === "call-ended") noteEnded(id);
+            throw error;
+        })));
+    }
+    box.append(button);
+    return box;
+}
+
+function closeInvitation(button) {
+    button.replaceWith(make("p", { className: "note", textContent: "Panggilan sudah berakhir" }));
+}
+
+function noteEnded(id) {
+    endedCalls.add(id);
+    for (const button of document.querySelectorAll(`button[data-call="${CSS.escape(id)}"]`)) closeInvitation(button);
+}
+
+$("composer").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const content = $("text").value;
+    if (!content.trim() || !room) return;
+    const { id } = room;
+    $("text").value = "";
+    try {
+        const { body } = await comblang.request("POST", `/v1/rooms/${id}/messages`, { body: { content } });
+        if (room?.id === id) showMessage(body);
+    } catch (error) {
+        // What was written is not lost.
+        if (!$("text").value) $("text").value = content;
+        say(explain(error), true);
+    }
+});
+
+let typedAt = 0;
+$("text").addEventListener("input", () => {
+    if (!room || Date.now() - typedAt < TYPING_EVERY_MS) return;
+    typedAt = Date.now();
+    comblang.request("POST", `/v1/rooms/${room.id}/typing`, { patienceMs: 0 }).catch(() => {});
+});
+
+let typingTimer;
+function takeTyping({ data }) {
+    if (data.room !== room?.id || data.user === comblang.user.id) return;
+    $("typing").textContent = `${data.displayName} sedang mengetik…`;
+    clearTimeout(typingTimer);
+    typingTimer = setTimeout(() => { $("typing").textContent = ""; }, 5000);
+}
+
+/** One event of the log. */
+function take(event) {
+    const { type, data } = event;
+    if (type.startsWith("message.")) takeMessage(type, data);
+    else if (type.startsWith("room.")) {
+        rooms.set(data.id, { ...rooms.get(data.id), ...data });
+        if (data.id === room?.id) $("title").textContent = data.title;
+        showRooms();
+    } else if (type.startsWith("member.")) takeMember(type, data);
+    else if (type === "presence.changed") {
+        const member = members.get(data.user);
+        if (member) {
+            member.online = data.online;
+            showMembers();
+        }
+    } else if (type === "read.updated" && rooms.has(data.room) && data.room !== room?.id) {
+        // Read in another tab: how many are left only the server knows.
+        comblang.request("GET", `/v1/rooms/${data.room}`).then(({ body }) => {
+            rooms.set(body.id, body);
+            showRooms();
+        }).catch(() => {});
+    } else takeCall(event);
+}
+
+function takeMessage(type, message) {
+    if (message.room === room?.id) {
+        if (type === "message.created" || document.getElementById(message.id)) showMessage(message);
+        if (type === "message.created") {
+            $("typing").textContent = "";
+            markRead(message);
+        }
+    } else if (type === "message.created" && rooms.has(message.room) && message.user !== comblang.user.id) {
+        rooms.get(message.room).unreadCount = (rooms.get(message.room).unreadCount ?? 0) + 1;
+        showRooms();
+    }
+}
+
+function takeMember(type, member) {
+    const isMe = member.user === comblang.user.id;
+    if (isMe && type !== "member.updated") {
+        loadRooms().catch(() => {});
+        if (type === "member.left" && member.room === room?.id) say("Kamu bukan anggota ruang ini lagi.");
+    }
+    if (member.room !== room?.id) return;
+    if (type === "member.left") members.delete(member.user);
+    else members.set(member.user, member);
+    if (!isMe && type === "member.joined") say(`${member.displayName} bergabung`);
+    if (!isMe && type === "member.left") say(`${member.displayName} keluar`);
+    showMembers();
+}
+
+// MARK: Rings
+
+/**
+ * What the dialog asks about: a call that rings, or somebody who joins mine.
+ *
+ * @type {{ id: string, done: (isAccepted: boolean | null) => void } | null}
+ */
+let asking = null;
+
+/** @returns {Promise<boolean | null>} whether the user accepts; null if the question answered itself */
+function ask(id, text) {
+    asking?.done(null);
+    $("ring-text").textContent = text;
+    if (!$("ring").open) $("ring").showModal();
+    return new Promise((resolve) => {
+        asking = {
+            id, done: (isAccepted) => {
+                asking = null;
+                $("ring").close();
+                resolve(isAccepted);
+            },
+        };
+    });
+}
+
+$("ring-accept").addEventListener("click", () => asking?.done(true));
+$("ring-reject").addEventListener("click", () => asking?.done(false));
+$("ring").addEventListener("cancel", (event) => {
+    event.preventDefault();
+    asking?.done(false);
+});
+
+function takeCall({ type, data }) {
+    if (type === "call.ringing") ring(data);
+    if (type === "call.ended") {
+        noteEnded(data.id);
+        if (asking?.id === data.id) stopAsking("Panggilan tak terjawab");
+    }
+    if (type === "call.answered-elsewhere" && asking?.id === data.call) stopAsking("Dijawab di perangkat lain");
+    const isMine = type === "call.participant" && data.user === comblang.user.id;
+    if (isMine && asking?.id === data.call && data.state !== "invited") stopAsking("");
+}
+
+/** The question has answered itself. */
+function stopAsking(text) {
+    asking.done(null);
+    if (text) say(text);
+}
+
+async function ring(record) {
+    if (call?.id === record.id || asking?.id === record.id) return;
+    const caller = record.participants.find((one) => one.user === record.initiator);
+    const isAccepted = await ask(record.id, `${caller?.displayName ?? "Seseorang"} memanggilmu.`);
+    if (isAccepted) await joinCall(record.id).catch((error) => say(explain(error), true));
+    if (isAccepted === false) await comblang.rejectCall(record.id).catch(() => {});
+}
+
+// MARK: The call
+
+async function startCall(invite) {
+    if (isCalling || call) throw new Problem("forbidden", "Kamu sedang dalam panggilan.");
+    await placed(() => comblang.startCall(room.id, { invite, accept: acceptJoiner }));
+    status(invite ? "Memanggil…" : "Menunggu orang lain bergabung...");
+}
+
+async function joinCall(id) {
+    if (call?.id === id || isCalling) return;
+    await call?.leave();
+    await placed(() => comblang.joinCall(id, {}).catch((error) => {
+        // Another tab of this browser has it: here is where the user wants it.
+        if (Problem.from(error).slug !== "joined-elsewhere") throw error;
+        return comblang.joinCall(id, { takeover: true });
+    }));
+    status("Menghubungkan…");
+}
+
+/** Phase 3 of the seed: who comes to an open invitation is asked about. Whom I rang by name has accepted already. */
+async function acceptJoiner(participant) {
+    if (!isOpenInvitation) return true;
+    return (await ask(call?.id ?? "", `Panggilan masuk dari ${participant.displayName}.`)) === true;
+}
+
+let isOpenInvitation = true;
+
+async function placed(place) {
+    isCalling = true;
+    try {
+        show(await place());
+    } finally {
+        isCalling = false;
+    }
+}
+
+function status(text) {
+    $("stage-status").textContent = text;
+}
+
+function show(joined) {
+    call = joined;
+    const isMine = joined.record.initiator === comblang.user.id;
+    isOpenInvitation = isMine && !joined.record.participants.some((one) => one.state === "invited");
+    $("stage").hidden = false;
+    $("call").disabled = true;
+    $("local").srcObject = joined.localStream;
+    showControls();
+    joined.on("local", (local) => {
+        $("local").srcObject = local;
+        $("local").classList.toggle("screen", joined.media.screen);
+    });
+    joined.on("stream", ({ user, stream: theirs }) => { tile(user).querySelector("video").srcObject = theirs; });
+    joined.on("participant", (participant) => {
+        if (document.getElementById(`tile-${participant.user}`)) showTile(participant);
+        if (participant.user !== comblang.user.id && participant.state === "rejected") status(`${participant.displayName} menolak.`);
+    });
+    joined.on("peer", ({ state }) => {
+        if (state === "connected") status("Terhubung dengan teman!");
+        if (state === "disconnected") status("Koneksi terputus sementara…");
+        if (state === "failed") status("Koneksi gagal. Mencoba lagi…");
+    });
+    joined.on("left", ({ user, reason }) => {
+        document.getElementById(`tile-${user}`)?.remove();
+        if (reason !== "replaced") status(`${nameOf(user)} keluar.`);
+    });
+    joined.on("problem", (problem) => { if (problem.slug === "network") status("Sinyal tertunda: server tidak terjangkau."); });
+    joined.on("ended", ({ reason }) => hide(joined, reason));
+}
+
+function nameOf(user) {
+    return call?.participant(user)?.displayName ?? members.get(user)?.displayName ?? "Teman";
+}
+
+function tile(user) {
+    let element = document.getElementById(`tile-${user}`);
+    if (!element) {
+        const video = make("video", { autoplay: true, playsInline: true });
+        element = make("figure", { id: `tile-${user}`, className: "tile" }, video, make("figcaption"));
+        $("videos").append(element);
+        const participant = call?.participant(user);
+        if (participant) showTile(participant);
+    }
+    return element;
+}
+
+function showTile(participant) {
+    const element = document.getElementById(`tile-${participant.user}`);
+    if (!element) return;
+    element.querySelector("figcaption").textContent = participant.displayName ?? "Teman";
+    element.classList.toggle("video-off", !participant.media.video && !participant.media.screen);
+    element.classList.toggle("audio-off", !participant.media.audio);
+    element.querySelector("video").classList.toggle("screen", participant.media.screen);
+}
+
+function showControls() {
+    const media = call?.media ?? { audio: true, video: true, screen: false };
+    for (const kind of ["audio", "video", "screen"]) $(`toggle-${kind}`).setAttribute("aria-pressed", String(media[kind]));
+    $("local").parentElement.classList.toggle("video-off", !media.video && !media.screen);
+    $("local").classList.toggle("screen", media.screen);
+}
+
+function hide(ended, reason) {
+    if (call !== ended) return;
+    call = null;
+    if (asking?.id === ended.id) stopAsking("");
+    $("stage").hidden = true;
+    $("call").disabled = false;
+    $("local").srcObject = null;
+    for (const element of document.querySelectorAll(".tile:not(.mine)")) element.remove();
+    const texts = {
+        completed: "Panggilan selesai.", left: "Panggilan selesai.", missed: "Tidak ada yang menjawab.", rejected: "Panggilan ditolak.",
+        busy: "Sedang sibuk.", cancelled: "Panggilan dibatalkan.", failed: "Koneksi gagal. Coba lagi.", lost: "Panggilan terputus.",
+        elsewhere: "Panggilan pindah ke perangkat lain.", "too-long": "Panggilan sudah terlalu lama.",
+        "ended-by-admin": "Panggilan diakhiri admin.",
+    };
+    say(texts[reason] ?? `Panggilan berakhir (${reason}).`);
+}
+
+$("call").addEventListener("click", doing($("call"), () => startCall()));
+$("hang-up").addEventListener("click", doing($("hang-up"), () => call?.leave()));
+for (const [kind, toggle] of [
+    ["audio", () => call.setAudio(!call.media.audio)],
+    ["video", () => call.setVideo(!call.media.video)],
+    ["screen", () => (call.media.screen ? call.stopScreen() : call.shareScreen())],
+]) {
+    const button = $(`toggle-${kind}`);
+    button.addEventListener("click", doing(button, async () => {
+        if (!call) return;
+        try {
+            await toggle();
+        } finally {
+            showControls();
+        }
+    }));
+}
+// The browser's own "stop sharing" ends it as well.
+setInterval(() => { if (call) showControls(); }, 1000);
+
+document.addEventListener("visibilitychange", () => {
+    const last = [...document.querySelectorAll(".message")].at(-1);
+    if (room && last && document.visibilityState === "visible") markRead({ id: last.id, room: room.id });
+});
+
+// For tests, and for the curious at the console.
+window.comblang = comblang;
+window.page = { get call() { return call; }, get stream() { return stream; }, get room() { return room; } };
+
+if (comblang.isSignedIn) {
+    enter().catch((error) => {
+        $("sign-in").hidden = false;
+        $("sign-in-error").textContent = Problem.from(error).slug === "signed-out" ? "" : explain(error);
+    });
+} else {
+    $("sign-in").hidden = false;
+}

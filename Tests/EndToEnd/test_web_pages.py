@@ -1,0 +1,237 @@
+"""The pages of the server as people use them, in real Chromium: `/`, `/docs`, `/problems`."""
+
+import asyncio
+import os
+import subprocess
+
+import pytest
+import yaml
+
+from lib.browser import PICTURES, chromium
+from lib.client import Client
+from lib.server import ROOT, Server, environment, until
+
+PHONE = {"viewport": {"width": 390, "height": 800}, "is_mobile": True, "has_touch": True}
+DESK = {"viewport": {"width": 1200, "height": 850}}
+ICE = {"stun_url": "stun:127.0.0.1:9"}
+
+
+class Visitor:
+    """Somebody with a browser window; whatever the browser complains of fails the test."""
+
+    def __init__(self, page, name: str):
+        self.page, self.name = page, name
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda message: self._console(message))
+
+    def _console(self, message) -> None:
+        if message.type == "error":
+            self.complaints.append(f"{message.text} {message.location.get('url', '')}")
+
+    @classmethod
+    async def come(cls, browser, url: str, name: str, **how) -> "Visitor":
+        self = cls(await (await browser.new_context(**how)).new_page(), name)
+        await self.page.goto(url)
+        return self
+
+    async def enter(self) -> None:
+        await self.page.fill("#name", self.name)
+        await self.page.click("text=Masuk sebagai tamu")
+        await self.page.wait_for_selector("#app:not([hidden])")
+        await self.wait_for("document.querySelector('#title').textContent === 'Lobby'", "the lobby is open")
+
+    async def wait_for(self, script: str, what: str, seconds: float = 40) -> None:
+        # `wait_for_function` would be eval, which the page's policy forbids.
+        async def found():
+            return await self.page.evaluate(script)
+
+        await until(found, f"{what}, for {self.name}; complaints: {self.complaints}", seconds)
+
+    async def say(self, text: str) -> None:
+        await self.page.fill("#text", text)
+        await self.page.press("#text", "Enter")
+
+    async def sees_video(self) -> None:
+        await self.wait_for(
+            "document.querySelector('.tile:not(.mine) video')?.videoWidth > 0", "the other one's picture")
+
+    async def picture(self, name: str, **how) -> None:
+        PICTURES.mkdir(exist_ok=True)
+        await self.page.screenshot(path=PICTURES / f"{name}.png", **how)
+
+    async def has_nothing_beside_the_window(self) -> None:
+        assert await self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+
+
+async def test_two_guests_chat_and_call_by_clicking(server_factory):
+    """The six phases of the seed, on a desk and on a phone."""
+    server = server_factory(**ICE).start()
+    async with chromium() as browser:
+        siti = await Visitor.come(browser, server.url, "Siti", color_scheme="light", **DESK)
+        await siti.page.wait_for_selector("#name")
+        await siti.picture("page-sign-in-light")
+        budi = await Visitor.come(browser, server.url, "Budi", color_scheme="dark", **PHONE)
+        await budi.page.wait_for_selector("#name")
+        await budi.picture("page-sign-in-phone-dark")
+        for visitor in (siti, budi):
+            await visitor.enter()
+            await visitor.has_nothing_beside_the_window()
+
+        await siti.say("Halo <b>Budi</b>!")
+        await budi.page.wait_for_selector("text=Halo <b>Budi</b>!")
+        await budi.page.fill("#text", "s")
+        await siti.wait_for("document.querySelector('#typing').textContent.includes('Budi sedang mengetik')", "typing")
+
+        await siti.page.click("#call")
+        await siti.page.wait_for_selector("text=Menunggu orang lain bergabung")
+        await budi.page.click(".message:not(.mine) button.main")
+        await siti.page.wait_for_selector("text=Panggilan masuk dari Budi")
+        await siti.picture("page-ring-light")
+        await siti.page.click("#ring-accept")
+        for visitor in (siti, budi):
+            await visitor.sees_video()
+            await visitor.page.wait_for_selector("text=Terhubung dengan teman!")
+        await siti.picture("page-call-light")
+        await budi.picture("page-call-phone-dark")
+        await budi.has_nothing_beside_the_window()
+
+        await siti.page.click("#toggle-video")
+        await budi.wait_for("document.querySelector('.tile:not(.mine)').classList.contains('video-off')", "camera off")
+        assert await siti.page.get_attribute("#toggle-video", "aria-pressed") == "false"
+        await budi.page.click("#hang-up")
+        await siti.page.wait_for_selector("text=Panggilan selesai.")
+        await siti.page.wait_for_selector("text=Panggilan sudah berakhir")
+        for visitor in (siti, budi):
+            await visitor.wait_for("page.call === null && document.querySelector('#stage').hidden", "the call is over")
+            assert not visitor.complaints, visitor.complaints
+        await siti.page.emulate_media(color_scheme="dark")
+        await siti.picture("page-chat-dark")
+
+        # A page that is loaded again is still Siti's, with what was said.
+        await siti.page.reload()
+        await siti.page.wait_for_selector("text=Halo <b>Budi</b>!")
+        await siti.page.click("#sign-out")
+        await siti.page.wait_for_selector("#name")
+
+
+async def test_a_member_is_rung_and_declines_or_answers(server_factory):
+    server = server_factory(**ICE).start()
+    async with chromium() as browser:
+        siti = await Visitor.come(browser, server.url, "Siti", **DESK)
+        budi = await Visitor.come(browser, server.url, "Budi", **DESK)
+        for visitor in (siti, budi):
+            await visitor.enter()
+        await siti.page.click("#members-box summary")
+        await siti.page.click("[aria-label='Panggil Budi']")
+        await budi.page.wait_for_selector("text=Siti memanggilmu.")
+        await budi.page.click("#ring-reject")
+        await siti.page.wait_for_selector("text=Panggilan ditolak.")
+
+        await siti.page.click("[aria-label='Panggil Budi']")
+        await budi.page.wait_for_selector("text=Siti memanggilmu.")
+        await budi.page.click("#ring-accept")
+        for visitor in (siti, budi):
+            await visitor.sees_video()
+
+        # The caller's tab is closed: the other side hears of it at once.
+        await siti.page.close(run_before_unload=True)
+        await budi.page.wait_for_selector("text=Panggilan selesai.")
+
+        # Who gives up before it is answered takes the question away.
+        dewi = await Visitor.come(browser, server.url, "Dewi", **DESK)
+        await dewi.enter()
+        await dewi.page.click("#members-box summary")
+        await dewi.page.click("[aria-label='Panggil Budi']")
+        await budi.page.wait_for_selector("text=Dewi memanggilmu.")
+        await dewi.page.click("#hang-up")
+        await budi.page.wait_for_selector("text=Panggilan tak terjawab")
+        assert not await budi.page.evaluate("document.querySelector('#ring').open")
+        assert not budi.complaints and not dewi.complaints, budi.complaints + dewi.complaints
+
+
+async def test_what_was_written_is_kept_when_the_server_is_away(server):
+    async with chromium() as browser:
+        siti = await Visitor.come(browser, server.url, "Siti", **DESK)
+        await siti.enter()
+        await siti.page.wait_for_selector("text=WebSocket")
+        server.kill()
+        await siti.wait_for("document.querySelector('#wire').classList.contains('waiting')", "it says that it waits")
+        server.spawn()
+        await asyncio.to_thread(server.wait_ready)
+        await siti.say("Masih ada?")
+        await siti.page.wait_for_selector("text=Masih ada?")
+        await siti.wait_for("!document.querySelector('#wire').classList.contains('waiting')", "it is back")
+
+
+@pytest.mark.parametrize("how", [DESK | {"color_scheme": "light"}, PHONE | {"color_scheme": "dark"}], ids=["desk", "phone"])
+async def test_the_reference_has_every_operation_and_finds_them(server: Server, how):
+    contract = yaml.safe_load((ROOT / "openapi/openapi.yaml").read_text())
+    names = {
+        operation["operationId"] for item in contract["paths"].values() for operation in item.values()
+        if isinstance(operation, dict)}
+    async with chromium() as browser:
+        reader = await Visitor.come(browser, f"{server.url}/docs", "reader", **how)
+        await reader.page.wait_for_selector(".operation")
+        shown = await reader.page.evaluate("[...document.querySelectorAll('.operation')].map((one) => one.id)")
+        assert sorted(shown) == sorted(names), "each once"
+        schemas = await reader.page.evaluate("[...document.querySelectorAll('.schema')].map((one) => one.id)")
+        assert schemas == list(contract["components"]["schemas"]), "in the contract's order"
+        # No link leads nowhere.
+        lost = await reader.page.evaluate(
+            """[...document.querySelectorAll('a[href^="#"]')].map((one) => decodeURIComponent(one.hash.slice(1)))
+                .filter((id) => !document.getElementById(id))""")
+        assert not lost, lost
+        await reader.has_nothing_beside_the_window()
+        name = f"docs-{'phone-dark' if 'is_mobile' in how else 'light'}"
+        await reader.picture(name)
+
+        await reader.page.fill("#search", "candidate-queue-full")
+        left = await reader.page.evaluate(
+            "[...document.querySelectorAll('.operation')].filter((one) => one.offsetParent).map((one) => one.id)")
+        assert left == ["sendSignal"]
+        await reader.picture(f"{name}-search")
+        await reader.page.fill("#search", "no such word anywhere")
+        assert await reader.page.is_visible("text=Nothing matches.")
+        await reader.page.fill("#search", "")
+        assert await reader.page.is_visible("#createUser")
+        await reader.page.goto(f"{server.url}/problems/glare")
+        assert await reader.page.is_visible("text=The other side's offer is pending")
+        await reader.picture(f"problem-{name}")
+        await reader.page.click("text=sendSignal")
+        await reader.page.wait_for_selector("#sendSignal:target, #sendSignal")
+        assert not reader.complaints, reader.complaints
+
+
+# Lines that must not be pasted one after the other: they end what the others need, or never end.
+APART = {"revokeTokens", "deleteUser", "deleteMember", "archiveRoom", "deleteMessage", "leaveCall", "endCall"}
+
+
+async def test_every_line_of_the_reference_can_be_pasted(server: Server):
+    async with await Client.sign_up(server, "other") as other, chromium() as browser:
+        await other.patch("/v1/users/me", {"displayName": "Budi"})
+        reader = await Visitor.come(browser, f"{server.url}/docs", "reader", **DESK)
+        await reader.page.wait_for_selector(".operation")
+        start = await reader.page.inner_text("#quick-start code >> nth=-1")
+        lines = await reader.page.evaluate(
+            """Object.fromEntries([...document.querySelectorAll('.operation')].map((one) =>
+                [one.id, one.querySelector('.copy code').textContent]))""")
+    setting = [line for line in start.splitlines() if "/stream" not in line]
+    pasted = {name: line for name, line in lines.items() if line.startswith("curl -sS ") and name not in APART}
+    assert len(pasted) > 25
+    script = "\n".join(
+        [*setting, *[f"{line} -o /dev/null -w '\\n{name} %{{http_code}}\\n'" for name, line in pasted.items()]])
+    result = await asyncio.to_thread(
+        subprocess.run, ["bash", "-eu", "-c", script], env=environment() | {"HOME": os.environ.get("HOME", "/")},
+        capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
+    assert result.returncode == 0, result.stderr
+    told = [line.split() for line in result.stdout.splitlines()]
+    statuses = {words[0]: words[1] for words in told if len(words) == 2 and words[0] in pasted}
+    assert set(statuses) == set(pasted)
+    # Malformed is none of them; what they meet depends on who else is there.
+    malformed = {name: pasted[name] for name, status in statuses.items() if status in ("000", "400", "405", "415")}
+    assert not malformed, malformed
+    # Admins' lines are refused to a guest; the others are not, but for what the lines before them have changed.
+    mine = {name: status for name, status in statuses.items() if "/v1/admin/" not in pasted[name]}
+    taken = [name for name, status in mine.items() if status.startswith("2")]
+    assert len(taken) >= len(mine) * 0.7, mine
