@@ -396,10 +396,3 @@ struct ContractScenario {
         #expect(gap.events.dropFirst().first?["type"] == .string("stream.gap"))
     }
 }
-
-extension ContractAnswer {
-    /// The envelopes of a stream, whatever its format.
-    var events: [JSONValue] {
-        self.values.map { value in value["data"]?.stringValue.map { Self.json($0) } ?? value }
-    }
-}

@@ -26,10 +26,13 @@ extension StoreReader {
 extension StoreWriter {
     /// Comes to a room to read and speak: whoever may join a public room by themselves, joins it by this.
     ///
-    /// - throws: ``Problem`` `not-found`, `room-archived` and `limit-reached` for who is no member yet, `forbidden`.
-    package func enterRoom(_ reference: RoomReference, as acting: Acting) throws -> Room {
+    /// - parameter mayJoin: whether the credential reaches so far.
+    /// - throws: ``Problem`` `not-found`, `room-archived` and `limit-reached` for who is no member yet, `forbidden`,
+    ///   `insufficient-scope`.
+    package func enterRoom(_ reference: RoomReference, mayJoin: Bool = true, as acting: Acting) throws -> Room {
         let access = try self.access(reference, as: acting.user)
         if access.member == nil {
+            guard mayJoin else { throw Problem(.insufficientScope, "The user is no member, and the key may not join") }
             _ = try self.putMember(.me, of: .id(access.room.id), role: nil, as: acting)
         }
         return try self.access(.id(access.room.id), as: acting.user, to: .readEvents).room

@@ -59,7 +59,8 @@ struct RoomSocketController: Sendable {
             gateway: self.gateway, admission: admission, reservation: reservation, wire: .room,
             channel: context.channel, isPadded: false
         ).webSocketResponse(
-            accept: accept, room: RoomSession.Place(
+            accept: accept,
+            room: RoomSession.Place(
                 gateway: self.gateway, room: entrant.room, welcome: welcome, granted: entrant.granted))
     }
 
@@ -125,7 +126,8 @@ struct RoomSocketController: Sendable {
                 (user, device) = (guest, DeviceID(session: session.id, label: deviceLabel))
             }
             let acting = Acting(user: user, device: device, now: now, ids: ids)
-            let room = try store.enterRoom(reference, as: acting)
+            let room = try store.enterRoom(
+                reference, mayJoin: granted?.contains(.joinRoom) ?? true, as: acting)
             if case .back = visitor {
                 // The token goes on as it is.
             } else {

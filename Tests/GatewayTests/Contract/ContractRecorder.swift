@@ -179,3 +179,10 @@ struct ContractRequest {
 
     static func named(_ id: String) -> ContractRequest { self.all.first { $0.id == id } ?? ContractRequest(id: id) }
 }
+
+extension ContractAnswer {
+    /// The envelopes of a stream, whatever its format.
+    var events: [JSONValue] {
+        self.values.map { value in value["data"]?.stringValue.map { Self.json($0) } ?? value }
+    }
+}
