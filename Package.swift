@@ -68,6 +68,7 @@ let package = Package(
                 "0003_ice_quality.sql",
                 "0004_records.sql",
                 "0005_admin.sql",
+                "0006_room_actor.sql",
                 "0008_api_keys.sql",
                 "0009_webhooks.sql",
             ],
@@ -126,6 +127,9 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        .executableTarget(
+            name: "websocket-echo", dependencies: ["WebSocketWire", nioCore, nioPosix, nioHTTP1],
+            path: "Tests/WebSocketEcho", swiftSettings: settings),
         .target(
             name: "TestSupport", dependencies: ["Core", "Hub", logging, nioCore], path: "Tests/TestSupport",
             swiftSettings: settings),

@@ -96,6 +96,18 @@ package enum Limits {
     /// `pad=1`: what is sent first for proxies that hold small chunks back.
     package static let paddingBytes = 2048
 
+    // MARK: The room protocol
+
+    /// The `content` of a `signal` frame; above `validation-failed`. An SDP of 64 KiB fits though each of its bytes
+    /// be escaped as two.
+    package static let roomSignalBytesMax = 160 * 1024
+    /// What a `welcome` frame tells of what was said before; the rest is `GET /v1/rooms/{room}/messages`.
+    package static let roomHistoryMax = 50
+    /// How many of those who are there a `welcome` frame names.
+    package static let roomUsersMax = 200
+    /// How long a `resumeToken` stays good after its last use.
+    package static let roomResumeMax = Self.ticketLifetime
+
     // MARK: Calls
 
     package static let ringTimeoutSecondsMin = 10

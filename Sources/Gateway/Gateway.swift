@@ -56,6 +56,7 @@ package struct Gateway: Sendable {
         OwnCallController(gateway: self).addRoutes(to: signedIn)
         IceServersController(gateway: self).addRoutes(to: signedIn)
         EventController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+        RoomSocketController(gateway: self).addRoutes(to: open)
 
         let admin = signedIn.group("").add(middleware: AdminMiddleware())
         AuditController(gateway: self).addRoutes(to: admin)
@@ -101,6 +102,8 @@ package struct GatewaySettings: Sendable {
     package var turn: TURNServers?
     /// At most so many joined participants in a call.
     package var joinedParticipantsMax: Int
+    /// Whether `GET /ws/{room}?username=` makes guests.
+    package var roomGuestsAllowed: Bool
     /// How many requests are allowed.
     package var rates = RateSettings.off
     /// Who is believed about the addresses of clients.
@@ -116,8 +119,10 @@ package struct GatewaySettings: Sendable {
     package init(
         allowedOrigins: [String]? = nil, allUsersVisible: Bool = false,
         stunURLs: [String] = Self.seedSTUNURLs, turn: TURNServers? = nil,
-        joinedParticipantsMax: Int = Limits.joinedParticipantsMax, adminsSearchMessages: Bool = false
+        joinedParticipantsMax: Int = Limits.joinedParticipantsMax, roomGuestsAllowed: Bool = true,
+        adminsSearchMessages: Bool = false
     ) {
+        self.roomGuestsAllowed = roomGuestsAllowed
         self.allowedOrigins = allowedOrigins
         self.allUsersVisible = allUsersVisible
         self.stunURLs = stunURLs

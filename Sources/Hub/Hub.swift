@@ -193,7 +193,7 @@ package final class Hub: Service {
         let lifetime = self.settings.rotateAfter.jittered(by: self.settings.jitter)
         let subscriber = Subscriber(
             id: reservation.id, admission: admission, profile: hub.profile(for: admission.subscription),
-            delivery: .stream(wire, sink), rotatesAt: self.time.now.advanced(by: lifetime))
+            delivery: .stream(wire, sink), rotatesAt: wire.rotates ? self.time.now.advanced(by: lifetime) : nil)
         guard hub.add(subscriber, admission) else { return false }
         if self.registry.isReplaced(reservation.id) { hub.end(subscriber, .replaced) }
         if hub.isDraining { hub.end(subscriber, .drain) }

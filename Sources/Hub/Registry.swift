@@ -19,6 +19,8 @@ package final class Registry: Sendable {
         let user: Readers
         /// A newer stream of the same ticket was opened, perhaps before this one began.
         var isReplaced = false
+        /// Its client said goodbye: nobody waits for its return.
+        var isGoodbye = false
     }
 
     private struct State {
@@ -71,7 +73,8 @@ package final class Registry: Sendable {
             if isPoll { self.polls.insert(id) } else { self.streams.insert(id) }
         }
 
-        func remove(_ id: Int, at now: Timestamp) {
+        /// - parameter now: `nil` if that it was there until now is to be forgotten.
+        func remove(_ id: Int, at now: Timestamp?) {
             if self.polls.remove(id) == nil { self.streams.remove(id) }
             if self.isEmpty { self.lastSeen = now }
         }
@@ -181,8 +184,11 @@ package final class Registry: Sendable {
         self.state.withLock { state in
             guard let entry = state.entries.removeValue(forKey: id) else { return }
             let subscription = entry.reader.subscription
-            entry.device.remove(id, at: now)
-            entry.user.remove(id, at: now)
+            // Nobody waits for the return of who said goodbye.
+            let seenAt = entry.isGoodbye ? nil : now
+            entry.device.remove(id, at: seenAt)
+            entry.user.remove(id, at: seenAt)
+            if entry.user.isEmpty { state.lastSeen[subscription.user] = nil }
             state.tidy(entry.device, entry.user, of: subscription)
             self.signsOfLife.stoppedReading(subscription.device, at: now)
             if let ticket = subscription.ticket, state.byTicket[ticket] == id { state.byTicket[ticket] = nil }
@@ -197,6 +203,31 @@ package final class Registry: Sendable {
                 guard let subscription = state.entries[id]?.reader.subscription else { return false }
                 return subscription.filter.passes(event, in: subscription.scope)
             }
+        }
+    }
+
+    /// The stream's client closed it and will not come back, so that its user is not there any more if this was all
+    /// that they read.
+    package func saidGoodbye(_ reservation: Reservation) {
+        self.state.withLock { $0.entries[reservation.id]?.isGoodbye = true }
+    }
+
+    /// The device by which a user reads frames in a room: that of the newest stream.
+    package func seat(of user: UserID, in room: RoomID) -> FrameRecipient.Seat? {
+        self.state.withLock { state in
+            (state.byUser[user]?.all ?? []).sorted(by: >).compactMap { state.entries[$0]?.reader.subscription }
+                .first { $0.readsFrames && $0.scope == .room(room) }
+                .map { FrameRecipient.Seat(device: $0.device, transport: $0.transport) }
+        }
+    }
+
+    /// Whether the user reads anything, or did not longer ago than `grace`.
+    package func isPresent(_ user: UserID, grace: Duration) -> Bool {
+        let horizon = self.time.now.advanced(by: .zero - grace)
+        return self.state.withLock { state in
+            let readers = state.byUser[user]
+            guard readers?.isEmpty != false else { return true }
+            return [readers?.lastSeen, state.lastSeen[user]].contains { $0.map { $0 >= horizon } ?? false }
         }
     }
 

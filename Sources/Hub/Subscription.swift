@@ -11,11 +11,14 @@ package struct Subscription: Sendable {
     package let expiresAt: Timestamp?
     /// The hash of the ticket that opened it: a newer stream of the same ticket replaces it.
     package let ticket: String?
+    /// Whether it is a client of the room protocol, who is told of calls by frames alone: ``Registry/seat(of:in:)``.
+    package let readsFrames: Bool
 
     package init(
         user: UserID, device: DeviceID, scope: EventScope, filter: EventFilter, transport: Transport,
-        expiresAt: Timestamp? = nil, ticket: String? = nil
+        expiresAt: Timestamp? = nil, ticket: String? = nil, readsFrames: Bool = false
     ) {
+        self.readsFrames = readsFrames
         self.user = user
         self.device = device
         self.scope = scope

@@ -109,7 +109,8 @@ extension StoreReader {
     package func typing(in room: RoomReference, as user: User) throws -> TypingPayload {
         let room = try self.access(room, as: user, to: .type).room
         guard !room.isArchived else { throw Problem(.roomArchived) }
-        return TypingPayload(room: room.id, user: user.id, username: user.username, displayName: user.displayName)
+        return TypingPayload(
+            room: room.id, user: user.id, username: user.username, displayName: user.displayName, color: user.color)
     }
 
     func messageWithAuthor(_ id: MessageID, in room: Room) throws -> (message: Message, user: User) {
@@ -223,11 +224,30 @@ enum MessageMetadata {
     /// - throws: ``Problem`` `validation-failed`.
     static func text(of value: JSONValue) throws -> String? {
         if value == .null { return nil }
-        guard case .object(var members) = value else { throw Problem.invalid("metadata", "must be an object") }
+        let members = try self.members(of: value)
         guard members["action"] != .string("join_call") else {
             throw Problem.invalid("metadata.action", "must not be join_call: POST /v1/rooms/{room}/calls writes it")
         }
+        return try self.text(of: members)
+    }
+
+    /// What a client attaches to the message that opens a call, and the call.
+    ///
+    /// - throws: ``Problem`` `validation-failed`.
+    static func invitation(to call: CallID, _ value: JSONValue) throws -> String {
+        var members = try self.members(of: value)
+        members["action"] = .string("join_call")
+        members["call"] = .string(call.text)
+        return try self.text(of: members)
+    }
+
+    private static func members(of value: JSONValue) throws -> [String: JSONValue] {
+        guard case .object(var members) = value else { throw Problem.invalid("metadata", "must be an object") }
         members["_comblang"] = nil
+        return members
+    }
+
+    private static func text(of members: [String: JSONValue]) throws -> String {
         let text = try JSON.text(members)
         guard text.utf8.count <= Limits.metadataBytesMax else {
             throw Problem.invalid("metadata", "must be at most \(Limits.metadataBytesMax) bytes of JSON")

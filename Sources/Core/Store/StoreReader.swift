@@ -18,6 +18,8 @@ package protocol StoreReader {
     /// Guests last used before `time` and not deleted; ascending by id.
     func guests(lastUsedBefore time: Timestamp, limit: Int) throws -> [UserID]
     func usersOnline() throws -> [UserID]
+    /// Members of a room who are online; ascending by id.
+    func usersOnline(in room: RoomID, limit: Int) throws -> [User]
     func session(_ id: SessionID) throws -> Session?
     func refreshToken(hash: String) throws -> RefreshToken?
     func streamTicket(hash: String) throws -> StreamTicket?

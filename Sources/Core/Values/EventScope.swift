@@ -46,6 +46,11 @@ package struct EventFilter: Hashable, Sendable {
         self.rooms = rooms
     }
 
+    package init(types: Set<EventType>) {
+        self.types = types
+        self.rooms = nil
+    }
+
     /// Whether an event that is visible to the reader is also of this scope and gets through.
     package func passes(_ event: Event, in scope: EventScope) -> Bool {
         if let types, !types.contains(event.type) { return false }

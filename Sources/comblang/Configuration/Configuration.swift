@@ -17,6 +17,9 @@ struct Configuration: Sendable {
         case all
     }
 
+    /// Whether whoever gives a name may come to a public room's WebSocket.
+    enum RoomGuests: String, CaseIterable, Sendable { case allowed, refused }
+
     /// Where a certificate and its key are, and how often they are looked at again (1 s to a day, default a minute).
     struct TLSFiles: Sendable {
         let certificate: String
@@ -98,6 +101,8 @@ struct Configuration: Sendable {
         gateway.allUsersVisible = visible == .all
         gateway.stunURLs = Self.stunURLs(&settings)
         gateway.turn = Self.turnServers(&settings, secretFile: turnSecretFile)
+        let guests = settings.choice("roomGuests", default: RoomGuests.allowed)
+        gateway.roomGuestsAllowed = guests == .allowed
         gateway.joinedParticipantsMax = settings.integer(
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
         gateway.rates = Self.rates(&settings)

@@ -30,6 +30,8 @@ struct ServeFlags: ParsableArguments {
     var turnTtlSeconds: String?
     @Option(help: "Whose profiles users see: shared-room or all. (default: shared-room)")
     var usersVisible: String?
+    @Option(help: "Guests by name at /ws/{room}: allowed or refused. (default: allowed)")
+    var roomGuests: String?
     @Option(help: "A PEM file with the certificate and those that vouch for it: serves TLS, with HTTP/2.")
     var tlsCertificate: String?
     @Option(help: "A PEM file with its private key.")
@@ -96,7 +98,7 @@ struct ServeFlags: ParsableArguments {
             "retentionHours": self.retentionHours, "retentionEvents": self.retentionEvents,
             "corsOrigins": self.corsOrigins, "stunUrl": Self.joined(self.stunUrl), "turnUrl": Self.joined(self.turnUrl),
             "turnSecret": self.turnSecret, "turnSecretFile": self.turnSecretFile,
-            "turnTtlSeconds": self.turnTtlSeconds, "usersVisible": self.usersVisible,
+            "turnTtlSeconds": self.turnTtlSeconds, "usersVisible": self.usersVisible, "roomGuests": self.roomGuests,
             "tlsCertificate": self.tlsCertificate, "tlsKey": self.tlsKey,
             "tlsReloadSeconds": self.tlsReloadSeconds, "registration": self.registration,
             "allowOpenRegistration": self.allowOpenRegistration,

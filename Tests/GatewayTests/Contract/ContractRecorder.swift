@@ -138,6 +138,12 @@ struct ContractRequest {
                 .secWebSocketKey: "dGhlIHNhbXBsZSBub25jZQ==",
             ]),
         ContractRequest(
+            id: "openRoomSocket",
+            headers: [
+                .upgrade: "websocket", .connection: "Upgrade", .secWebSocketVersion: "13",
+                .secWebSocketKey: "dGhlIHNhbXBsZSBub25jZQ==",
+            ]),
+        ContractRequest(
             id: "createCall", body: #"{"media":{"audio":true,"video":true}}"#,
             badBody: #"{"media":{"audio":true,"video":true},"ringTimeoutSeconds":5}"#),
         ContractRequest(id: "listCalls"),
@@ -172,4 +178,11 @@ struct ContractRequest {
     ]
 
     static func named(_ id: String) -> ContractRequest { self.all.first { $0.id == id } ?? ContractRequest(id: id) }
+}
+
+extension ContractAnswer {
+    /// The envelopes of a stream, whatever its format.
+    var events: [JSONValue] {
+        self.values.map { value in value["data"]?.stringValue.map { Self.json($0) } ?? value }
+    }
 }
