@@ -19,6 +19,7 @@ let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
 let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
@@ -39,6 +40,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
@@ -55,7 +57,9 @@ let package = Package(
     targets: [
         .target(
             name: "CMigrations", path: "migrations",
-            exclude: ["0001_initial.sql", "0002_calls.sql", "0006_room_actor.sql"], publicHeadersPath: "include"),
+            exclude: [
+                "0001_initial.sql", "0002_calls.sql", "0005_admin.sql", "0006_room_actor.sql", "0007_bridge.sql",
+            ], publicHeadersPath: "include"),
         .target(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),
@@ -89,10 +93,18 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
+        .target(
+            name: "Bridge",
+            dependencies: [
+                "Core", "Hub", "WebSocketWire", nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL, logging,
+                serviceLifecycle,
+            ],
+            swiftSettings: settings),
         .executableTarget(
             name: "comblang",
             dependencies: [
-                "CMemory", "Core", "Hub", "SQLiteStore", "Gateway", hummingbird, asyncHTTPClient, nioCore, nioPosix,
+                "Bridge", "CMemory", "Core", "Hub", "SQLiteStore", "Gateway", hummingbird, asyncHTTPClient, nioCore,
+                nioPosix,
                 nioHTTP1,
                 logging, serviceLifecycle,
                 hummingbirdCore,

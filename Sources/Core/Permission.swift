@@ -1,9 +1,11 @@
-/// The one permission table: what each standing towards a room allows.
+/// The one permission table: what each standing towards a room, and each role on the server, allows.
 package enum Permission: String, CaseIterable, Sendable {
     case readRoom, listMembers, joinRoom, leaveRoom, changeRoom, archiveRoom
     case inviteMember, removeMember, changeRole, makeOwner
     case readMessages, postMessage, editOwnMessage, editAnyMessage, type, markRead
     case readEvents, readCalls, startCall, joinCall, endAnyCall
+    /// All of `/v1/admin`.
+    case administer
 }
 
 /// How a user stands towards a room. `admin` is a user of role `admin` who is not a member.
@@ -35,6 +37,14 @@ extension Permission {
         .readCalls,
         .endAnyCall,
     ]
+
+    /// What a role allows apart from any room.
+    package static func granted(to role: UserRole) -> Set<Permission> {
+        switch role {
+        case .user: []
+        case .admin: [.administer]
+        }
+    }
 
     /// The table: `outsider` holds for public rooms only; of a private room outsiders learn nothing (404).
     package static func granted(to standing: RoomStanding) -> Set<Permission> {

@@ -9,11 +9,13 @@ package struct Problem: Error, Hashable, Sendable {
         case invalidCursor = "invalid-cursor"
         case unauthorized = "unauthorized"
         case forbidden = "forbidden"
+        case accountSuspended = "account-suspended"
         case notAMember = "not-a-member"
         case notFound = "not-found"
         case methodNotAllowed = "method-not-allowed"
         case nameTaken = "name-taken"
         case lastOwner = "last-owner"
+        case lastAdmin = "last-admin"
         case roomArchived = "room-archived"
         case notJoined = "not-joined"
         case joinedElsewhere = "joined-elsewhere"
@@ -39,10 +41,10 @@ package struct Problem: Error, Hashable, Sendable {
             switch self {
             case .invalidRequest, .invalidJSON, .invalidCursor: 400
             case .unauthorized: 401
-            case .forbidden, .notAMember: 403
+            case .forbidden, .accountSuspended, .notAMember: 403
             case .notFound: 404
             case .methodNotAllowed: 405
-            case .nameTaken, .lastOwner, .roomArchived, .notJoined, .joinedElsewhere, .callEnded, .callFull,
+            case .nameTaken, .lastOwner, .lastAdmin, .roomArchived, .notJoined, .joinedElsewhere, .callEnded, .callFull,
                 .illegalMove, .glare, .callGlare, .staleOffer, .candidateQueueFull, .limitReached:
                 409
             case .cursorExpired: 410
@@ -63,11 +65,13 @@ package struct Problem: Error, Hashable, Sendable {
             case .invalidCursor: "The cursor is malformed"
             case .unauthorized: "Valid credentials are required"
             case .forbidden: "You may not do this"
+            case .accountSuspended: "The account is suspended"
             case .notAMember: "You are not a member of this room"
             case .notFound: "There is no such thing here"
             case .methodNotAllowed: "The resource does not support this method"
             case .nameTaken: "The name is taken"
             case .lastOwner: "A room needs an owner"
+            case .lastAdmin: "A server needs an admin"
             case .roomArchived: "The room is archived"
             case .notJoined: "Both sides must have joined the call"
             case .joinedElsewhere: "Another device of yours is in this call"
@@ -103,6 +107,8 @@ package struct Problem: Error, Hashable, Sendable {
             case .unauthorized:
                 "The access token, API key, ticket or leave token is missing, malformed, expired or revoked. Refresh the token (POST /v1/tokens with grant refresh) or sign in again."
             case .forbidden: "You are known, but your role does not allow this. Ask an owner, moderator or admin."
+            case .accountSuspended:
+                "An admin suspended this account: its sessions ended, and it cannot sign in until an admin lets it in again."
             case .notAMember:
                 "Only members may do this in a public room. Join it first: PUT /v1/rooms/{room}/members/me."
             case .notFound:
@@ -111,6 +117,8 @@ package struct Problem: Error, Hashable, Sendable {
             case .nameTaken: "Usernames and room names are unique. Choose another one."
             case .lastOwner:
                 "The last owner cannot leave or step down. Make another member owner first, or archive the room."
+            case .lastAdmin:
+                "The only admin cannot be suspended, step down or be deleted. Make another account admin first: PATCH /v1/admin/users/{user} {\"role\": \"admin\"}."
             case .roomArchived:
                 "An archived room can be read but not written to. An owner can take it out of the archive: PATCH {\"archived\": false}."
             case .notJoined:

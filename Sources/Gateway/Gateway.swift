@@ -13,13 +13,14 @@ package struct Gateway: Sendable {
     package let ids: IDSource
     package let settings: GatewaySettings
     package let readiness: Readiness
+    package let bridges: BridgeStatuses
     package let logger: Logger
     let date = DateField()
 
     package init(
         store: any EventStore, hub: Hub, authenticator: Authenticator, signIn: SignIn, time: any TimeSource,
         ids: IDSource,
-        settings: GatewaySettings, readiness: Readiness, logger: Logger
+        settings: GatewaySettings, readiness: Readiness, bridges: BridgeStatuses = BridgeStatuses(), logger: Logger
     ) {
         self.store = store
         self.hub = hub
@@ -29,6 +30,7 @@ package struct Gateway: Sendable {
         self.ids = ids
         self.settings = settings
         self.readiness = readiness
+        self.bridges = bridges
         self.logger = logger
     }
 
@@ -51,6 +53,11 @@ package struct Gateway: Sendable {
         IceServersController(gateway: self).addRoutes(to: signedIn)
         EventController(gateway: self).addRoutes(open: open, signedIn: signedIn)
         RoomSocketController(gateway: self).addRoutes(to: open)
+
+        let admin = signedIn.group("").add(middleware: AdminMiddleware())
+        AuditController(gateway: self).addRoutes(to: admin)
+        AdministrationController(gateway: self).addRoutes(to: admin)
+        BridgeController(gateway: self).addRoutes(to: admin)
 
         router.answerOtherMethods()
         return router

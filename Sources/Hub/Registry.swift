@@ -21,6 +21,14 @@ package final class Registry: Sendable {
         var byTicket: [String: Int] = [:]
         /// When the user's last reader left, for those who have none.
         var lastSeen: [UserID: Timestamp] = [:]
+        /// Those who are there at the other end of a bridge, by their devices here.
+        var bridged: [BridgeName: [DeviceID: UserID]] = [:]
+
+        func isBridged(_ device: DeviceID) -> Bool { self.bridged.values.contains { $0[device] != nil } }
+
+        func bridgedDevice(of user: UserID) -> DeviceID? {
+            self.bridged.values.lazy.compactMap { $0.first { $0.value == user }?.key }.first
+        }
     }
 
     /// The readers of one device, or of one user.
@@ -128,7 +136,7 @@ package final class Registry: Sendable {
             (state.byDevice[device]?.all ?? []).count { id in
                 guard let subscription = state.entries[id]?.subscription else { return false }
                 return subscription.filter.passes(event, in: subscription.scope)
-            }
+            } + (state.isBridged(device) ? 1 : 0)
         }
     }
 
@@ -141,6 +149,9 @@ package final class Registry: Sendable {
     /// The device by which a user reads frames in a room: that of the newest stream.
     package func seat(of user: UserID, in room: RoomID) -> FrameRecipient.Seat? {
         self.state.withLock { state in
+            if let device = state.bridgedDevice(of: user) {
+                return FrameRecipient.Seat(device: device, transport: .bridge)
+            }
             let entries = (state.byUser[user]?.all ?? []).sorted(by: >).compactMap { state.entries[$0] }
             return entries.first { $0.subscription.readsFrames && $0.subscription.scope == .room(room) }
                 .map { FrameRecipient.Seat(device: $0.subscription.device, transport: $0.subscription.transport) }
@@ -151,14 +162,24 @@ package final class Registry: Sendable {
     package func isPresent(_ user: UserID, grace: Duration) -> Bool {
         let horizon = self.time.now.advanced(by: .zero - grace)
         return self.state.withLock { state in
-            state.byUser[user] != nil || state.lastSeen[user].map { $0 >= horizon } ?? false
+            state.byUser[user] != nil || state.bridgedDevice(of: user) != nil
+                || state.lastSeen[user].map { $0 >= horizon } ?? false
+        }
+    }
+
+    /// Whether all that the user reads is read by another server for them; `nil` for who reads nothing just now.
+    package func isRelayed(_ user: UserID) -> Bool? {
+        self.state.withLock { state in
+            let entries = (state.byUser[user]?.all ?? []).compactMap { state.entries[$0] }
+            return entries.isEmpty ? nil : entries.allSatisfy(\.subscription.isRelayed)
         }
     }
 
     /// How the device reads: its newest open stream or waiting poll; `nil` if it has none.
     package func transport(of device: DeviceID) -> Transport? {
         self.state.withLock { state in
-            state.byDevice[device]?.all.max().flatMap { state.entries[$0]?.subscription.transport }
+            if state.isBridged(device) { return .bridge }
+            return state.byDevice[device]?.all.max().flatMap { state.entries[$0]?.subscription.transport }
         }
     }
 
@@ -170,7 +191,7 @@ package final class Registry: Sendable {
         // Readers first: one that ends in between has then left its sign of life.
         let wires = self.wires(of: device)
         var activity = self.signsOfLife.activity(of: device)
-        activity.isReading = !wires.isEmpty
+        activity.isReading = !wires.isEmpty || self.state.withLock { $0.isBridged(device) }
         activity.readsOneWay = wires.contains { $0.transport == .sse || $0.transport == .ndjson }
         return activity
     }
@@ -192,7 +213,21 @@ package final class Registry: Sendable {
         let horizon = self.time.now.advanced(by: .zero - grace)
         return self.state.withLock { state in
             state.lastSeen = state.lastSeen.filter { $0.value >= horizon }
-            return Set(state.byUser.keys).union(state.lastSeen.keys)
+            let bridged = state.bridged.values.flatMap(\.values)
+            return Set(state.byUser.keys).union(state.lastSeen.keys).union(bridged)
+        }
+    }
+
+    /// Who is there at the other end of a bridge: present, and reading, by the one device that each of them has here.
+    /// Whoever was there before and is not now has left just now.
+    package func setBridged(_ devices: [DeviceID: UserID], by bridge: BridgeName) {
+        let now = self.time.now
+        self.state.withLock { state in
+            for (device, user) in state.bridged[bridge] ?? [:] where devices[device] == nil {
+                self.signsOfLife.stoppedReading(device, at: now)
+                state.lastSeen[user] = now
+            }
+            state.bridged[bridge] = devices.isEmpty ? nil : devices
         }
     }
 

@@ -1,3 +1,4 @@
+import Bridge
 import Core
 import Gateway
 import Hub
@@ -38,9 +39,13 @@ extension App {
             store, on: eventLoops, settings: configuration.hub, time: time, logger: logger)
         let authenticator = try await Authenticator(store: store, tokens: tokens, time: time, logger: logger)
         let signIn = SignIn(store: store, passwords: PasswordHasher(), tokens: tokens, time: time, ids: ids)
+        let bridges = BridgeStatuses()
+        let bridging = BridgeService(
+            store: store, hub: hub, statuses: bridges, on: eventLoops, time: time, ids: ids,
+            settings: configuration.bridges, logger: logger)
         let gateway = Gateway(
             store: store, hub: hub, authenticator: authenticator, signIn: signIn, time: time, ids: ids,
-            settings: configuration.gateway, readiness: readiness, logger: logger)
+            settings: configuration.gateway, readiness: readiness, bridges: bridges, logger: logger)
         let sweeps = Self.sweeps(
             store, hub: hub, retention: configuration.retention, ids: ids, time: time, logger: logger)
         let application = Application(
@@ -48,7 +53,7 @@ extension App {
             server: gateway.serverBuilder(idleTimeout: Self.idleTimeout),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
-            services: [hub] + sweeps,
+            services: [hub, bridging] + sweeps,
             onServerRunning: { channel in
                 readiness.becameReady()
                 onListening(channel.localAddress?.port ?? configuration.port)

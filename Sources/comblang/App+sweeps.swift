@@ -31,6 +31,13 @@ extension App {
                     try $0.expireGuests(now: now, ids: ids, limit: Self.guestBatchMax)
                 }) == Self.guestBatchMax {}
             },
+            SweepService("audit", every: .seconds(60), logger: logger) {
+                let kept = time.now.advanced(by: .zero - Limits.auditKept)
+                while try await store.write({
+                    try $0.deleteAuditEntries(
+                        before: kept, countMax: Limits.auditEntriesMax, limit: Self.batchMax)
+                }) == Self.batchMax {}
+            },
             // 1000 rows a second: as many keyed requests a second can go on for ever.
             SweepService("expired rows", every: .seconds(2), logger: logger) {
                 let now = time.now

@@ -57,14 +57,15 @@ struct ContractAnswerTests {
 }
 
 /// Siti owns a public and an archived room; Budi is a member of both, Dewi of neither.
-private struct ContractScenario {
+struct ContractScenario {
     let recorder: ContractRecorder
     let server: TestServer
-    private var siti = Person()
-    private var budi = Person()
-    private var dewi = Person()
+    private(set) var siti = Person()
+    private(set) var budi = Person()
+    private(set) var dewi = Person()
+    private(set) var adminToken = ""
     /// The public room, Siti's message and Siti's live call in it.
-    private var place = ContractPlace()
+    private(set) var place = ContractPlace()
     /// Siti's message in a room that was archived afterwards.
     private var archived = ContractPlace()
     private var leaveToken = ""
@@ -84,6 +85,7 @@ private struct ContractScenario {
         self.siti = try await self.signUp("siti", password: "rahasia sekali")
         self.budi = try await self.signUp("budi")
         self.dewi = try await self.signUp("dewi")
+        self.adminToken = try await self.server.admin().token
         self.place = try await self.makeRoom("lobby")
         self.archived = try await self.makeRoom("attic")
         try await self.recorder.send(.delete, "/v1/rooms/attic", token: self.siti.token)
@@ -120,7 +122,7 @@ private struct ContractScenario {
     }
 
     @discardableResult
-    private func send(
+    func send(
         _ id: String, token: String?, at place: ContractPlace? = nil, headers: HTTPFields = [:], query: String = "",
         body: String? = nil, sourceLocation: SourceLocation = #_sourceLocation
     ) async throws -> ContractAnswer {
@@ -145,7 +147,7 @@ private struct ContractScenario {
     /// 400, 413, 415 and 422, wherever there is something to read.
     func refuseMalformedRequests() async throws {
         for operation in self.recorder.contract.operations {
-            let token = operation.needsCredentials ? self.siti.token : self.openToken(operation.id)
+            let token = operation.needsCredentials ? self.insider(of: operation) : self.openToken(operation.id)
             if operation.bodyMediaTypes.isEmpty {
                 guard operation.statuses.contains(422) else { continue }
                 let malformed = try await self.send(operation.id, token: token, query: "x=%zz")
@@ -177,6 +179,11 @@ private struct ContractScenario {
         }
     }
 
+    /// Who may ask for it.
+    private func insider(of operation: Contract.Operation) -> String {
+        operation.isForAdmins ? self.adminToken : self.siti.token
+    }
+
     /// Operations that need no credentials but know what to do with them.
     private func openToken(_ id: String) -> String? {
         ["leaveCall", "endCall"].contains(id) ? self.siti.token : nil
@@ -189,7 +196,8 @@ private struct ContractScenario {
             var query = ""
             // Nothing in the path: the parameter names what is not there.
             if ["pollEvents", "streamEvents"].contains(operation.id) { query = "room=nowhere" }
-            let answer = try await self.send(operation.id, token: self.siti.token, at: nowhere, query: query)
+            let answer = try await self.send(
+                operation.id, token: self.insider(of: operation), at: nowhere, query: query)
             #expect(answer.status == 404, "\(operation.id)")
         }
     }
@@ -198,7 +206,7 @@ private struct ContractScenario {
     func refuseOutsiders() async throws {
         var place = self.place
         // Coming to a public room joins it.
-        let others = ["updateUser", "deleteUser", "openRoomSocket"]
+        let others = ["updateUser", "deleteUser", "createTokens", "openRoomSocket"]
         for operation in self.recorder.contract.operations
         where operation.statuses.contains(403) && !others.contains(operation.id) {
             // Nothing in the path: the parameter names the room.
@@ -206,7 +214,8 @@ private struct ContractScenario {
             // Making Budi a member would change nothing, and so be allowed.
             place.user = operation.id == "putMember" ? self.siti.id : self.budi.id
             let answer = try await self.send(operation.id, token: self.dewi.token, at: place, query: query)
-            #expect(answer.value["type"] == .string("/problems/not-a-member"), "\(operation.id)")
+            let slug = operation.isForAdmins ? "forbidden" : "not-a-member"
+            #expect(answer.value["type"] == .string("/problems/\(slug)"), "\(operation.id)")
         }
         #expect(try await self.send("updateUser", token: self.siti.token).status == 403)
         #expect(try await self.send("deleteUser", token: self.siti.token).status == 403)
@@ -223,6 +232,7 @@ private struct ContractScenario {
         try await self.expect("name-taken", "updateRoom", token: siti, body: #"{"name":"attic"}"#)
         var own = self.place
         own.user = self.siti.id
+        try await self.refuseAdminConflicts()
         try await self.expect("last-owner", "putMember", token: siti, at: own)
         try await self.expect("last-owner", "deleteMember", token: siti, at: own)
         for id in ["postMessage", "editMessage", "deleteMessage", "sendTyping", "createCall", "updateRoom"] {
@@ -241,7 +251,7 @@ private struct ContractScenario {
         }
     }
 
-    private func expect(
+    func expect(
         _ slug: String, _ id: String, token: String?, at place: ContractPlace? = nil, headers: HTTPFields = [:],
         query: String = "", body: String? = nil, sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
@@ -280,10 +290,11 @@ private struct ContractScenario {
             ("/healthz", HTTPRequest.Method.get), ("/readyz", .get), ("/openapi.yaml", .get), ("/openapi.json", .get),
             ("/problems/glare", .get), ("/v1/rooms/lobby", .delete),
         ] {
-            let answer = try await self.recorder.send(method, path, token: siti)
+            let answer = try await self.recorder.send(method, path, token: self.siti.token)
             #expect(200..<300 ~= answer.status, "\(path): \(answer.text)")
         }
-        #expect(try await self.send("deleteUser", token: siti, at: ownPlace).status == 204)
+        #expect(try await self.send("deleteUser", token: self.siti.token, at: ownPlace).status == 204)
+        try await self.administer()
     }
 
     /// Siti rings Budi; they exchange what a call needs and hang up.
@@ -318,7 +329,7 @@ private struct ContractScenario {
         #expect(try await self.send("rejectCall", token: budi, body: #"{"reason":"rapat"}"#).status == 200)
     }
 
-    private func signInAndOut() async throws {
+    private mutating func signInAndOut() async throws {
         let password = #"{"grant":"password","username":"siti","password":"rahasia sekali"}"#
         let signedIn = try await self.send("createTokens", token: nil, body: password)
         #expect(signedIn.status == 200)
@@ -327,6 +338,13 @@ private struct ContractScenario {
         #expect(try await self.send("createTokens", token: nil, body: refresh).status == 200)
         let token = signedIn.value["accessToken"]?.stringValue
         #expect(try await self.send("revokeTokens", token: token).status == 204)
+        var siti = self.place
+        siti.user = self.siti.id
+        try await self.send("changeUserRights", token: self.adminToken, at: siti, body: #"{"suspended":true}"#)
+        try await self.expect("account-suspended", "createTokens", token: nil, body: password)
+        try await self.send("changeUserRights", token: self.adminToken, at: siti, body: #"{"suspended":false}"#)
+        let again = try await self.send("createTokens", token: nil, body: password)
+        self.siti.token = again.value["accessToken"]?.stringValue ?? ""
     }
 
     // MARK: Streams

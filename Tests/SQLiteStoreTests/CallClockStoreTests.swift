@@ -142,7 +142,7 @@ import Testing
         try queue.close()
 
         let store = try SQLiteStore.open(directory: directory.path, logger: .quiet)
-        expect(store.appliedMigrations, is: ["0002_calls", "0006_room_actor"])
+        expect(store.appliedMigrations, is: ["0002_calls", "0005_admin", "0006_room_actor", "0007_bridge"])
         try await store.read { reader in
             #expect(try reader.callsDue(by: Timestamp(milliseconds: 1000), limit: 9) == [CallID(known: "call_live")])
             let leases = try reader.leasesDue(by: Timestamp(milliseconds: 2000), limit: 9)

@@ -93,6 +93,9 @@ struct MemoryState: Sendable {
     /// Ascending by seq.
     var pendingSignals: [PendingSignal] = []
     var answers: [AnswerKey: IdempotentAnswer] = [:]
+    var bridging = MemoryBridges()
+    /// In the order in which they were written.
+    var audit: [AuditEntry] = []
 
     var bounds: LogBounds { LogBounds(epoch: "test", trimmedThrough: self.trimmedThrough, tail: self.tail) }
 }

@@ -5,10 +5,39 @@ package struct RoomAccess: Sendable {
     package let member: Member?
     package let standing: RoomStanding
     package let granted: Set<Permission>
+    private let isAdmin: Bool
+
+    init(room: Room, member: Member?, standing: RoomStanding, isAdmin: Bool) {
+        self.room = room
+        self.member = member
+        self.standing = standing
+        self.isAdmin = isAdmin
+        let granted = Permission.granted(to: standing)
+        // An admin who is a member as well has the rights of both.
+        self.granted = isAdmin ? granted.union(Permission.granted(to: RoomStanding.admin)) : granted
+    }
+
+    /// Whether it is allowed to an admin alone, so that the audit log must tell of it.
+    package func takesAdmin(_ permission: Permission) -> Bool {
+        guard self.isAdmin else { return false }
+        if let member { return !Permission.granted(to: RoomStanding(member.role)).contains(permission) }
+        return self.room.visibility == .private || !Permission.granted(to: .outsider).contains(permission)
+    }
 
     /// - throws: ``Problem`` `not-a-member` when membership is what is missing; `forbidden` when the role is.
     package func require(_ permission: Permission) throws(Problem) {
         guard self.granted.contains(permission) else { throw self.member == nil ? .notAMember : Problem(.forbidden) }
+    }
+}
+
+extension User {
+    /// For what is no room's.
+    ///
+    /// - throws: ``Problem`` `forbidden`.
+    package func require(_ permission: Permission) throws(Problem) {
+        guard Permission.granted(to: self.role).contains(permission) else {
+            throw Problem(.forbidden, "Only admins may do this")
+        }
     }
 }
 
@@ -36,7 +65,7 @@ extension StoreReader {
         } else {
             throw Problem.notFound
         }
-        return RoomAccess(room: room, member: member, standing: standing, granted: Permission.granted(to: standing))
+        return RoomAccess(room: room, member: member, standing: standing, isAdmin: user.role == .admin)
     }
 
     /// A user who exists. Whether the asker may see them is the caller's question.

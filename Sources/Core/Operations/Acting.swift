@@ -5,12 +5,17 @@ package struct Acting: Sendable {
     package let device: DeviceID
     package let now: Timestamp
     package let ids: IDSource
+    /// Which request it is, for the audit log; known of admins' requests.
+    package let origin: RequestOrigin
 
-    package init(user: User, device: DeviceID, now: Timestamp, ids: IDSource) {
+    package init(
+        user: User, device: DeviceID, now: Timestamp, ids: IDSource, origin: RequestOrigin = RequestOrigin()
+    ) {
         self.user = user
         self.device = device
         self.now = now
         self.ids = ids
+        self.origin = origin
     }
 }
 

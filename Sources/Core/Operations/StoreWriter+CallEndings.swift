@@ -34,11 +34,18 @@ extension StoreWriter {
         try FieldRules.reason(reason)
         let leaving = try self.leaving(id, by: leaver)
         let isModerator = leaving.access.granted.contains(.endAnyCall)
-        return try self.decide(leaving.input) { machine throws(Problem) in
+        let payload = try self.decide(leaving.input) { machine throws(Problem) in
             try machine.endRequested(
                 by: leaving.user.id, isModerator: isModerator, isAdmin: leaving.user.role == .admin, reason: reason,
                 at: leaving.input.now)
         }.payload
+        if case .user(let acting) = leaver, payload.call.endReason == .endedByAdmin,
+            leaving.input.old?.call.state != .ended
+        {
+            try self.audit(
+                AuditRecord(.callEnded, of: id.text, ["reason": reason.map { .string($0) } ?? .null]), as: acting)
+        }
+        return payload
     }
 
     /// Takes a user who is no member any more out of a room's calls; with `room` `nil` out of all calls.

@@ -28,6 +28,7 @@ extension StoreWriter {
         if role != .member { try access.require(role == .owner ? .makeOwner : .changeRole) }
         guard !access.room.isArchived else { throw Problem(.roomArchived) }
         let member = try self.add(user, to: access.room, role: role, as: acting)
+        if access.takesAdmin(isSelf ? .joinRoom : .inviteMember) { try self.auditRole(of: member, as: acting) }
         return MemberChange(member: member, user: user, hasJoined: true)
     }
 
@@ -47,6 +48,10 @@ extension StoreWriter {
         }
         try self.remove(
             member, user, reason: isSelf ? .left : .removed, by: acting.user.id, now: acting.now, ids: acting.ids)
+        if !isSelf, access.takesAdmin(.removeMember) || (member.role != .member && access.takesAdmin(.changeRole)) {
+            let record = AuditRecord(.memberRemoved, of: access.room.id.text, ["user": .string(user.id.text)])
+            try self.audit(record, as: acting)
+        }
     }
 
     /// Makes somebody a member who is none, from their own `member.joined` event on.
@@ -113,10 +118,20 @@ extension StoreWriter {
         guard role != member.role else { return member }
         // A repeated joining is still a joining, and its role is still ignored.
         if member.user == acting.user.id, !access.granted.contains(.changeRole) { return member }
-        try access.require(role == .owner ? .makeOwner : .changeRole)
+        let permission = role == .owner ? Permission.makeOwner : .changeRole
+        try access.require(permission)
         guard !access.room.isArchived else { throw Problem(.roomArchived) }
         if member.role == .owner { try self.requireAnotherOwner(in: member.room) }
-        return try self.setRole(role, of: member, user, by: acting.user.id, now: acting.now)
+        let changed = try self.setRole(role, of: member, user, by: acting.user.id, now: acting.now)
+        if access.takesAdmin(permission) { try self.auditRole(of: changed, as: acting) }
+        return changed
+    }
+
+    private func auditRole(of member: Member, as acting: Acting) throws {
+        let parameters: [String: JSONValue] = [
+            "user": .string(member.user.text), "role": .string(member.role.rawValue),
+        ]
+        try self.audit(AuditRecord(.memberChanged, of: member.room.text, parameters), as: acting)
     }
 
     @discardableResult

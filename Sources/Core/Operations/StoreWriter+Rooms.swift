@@ -80,7 +80,21 @@ extension StoreWriter {
             EventDraft(
                 isArchiving ? .roomArchived : .roomUpdated, to: [.room(room.id)], room: room.id, actor: acting.user.id,
                 at: acting.now, data: JSON.text(RoomPayload(room))))
+        try self.auditChange(of: access, to: room, as: acting)
         return room
+    }
+
+    private func auditChange(of access: RoomAccess, to room: Room, as acting: Acting) throws {
+        var parameters: [String: JSONValue] = [:]
+        if access.takesAdmin(.archiveRoom), room.isArchived != access.room.isArchived {
+            parameters["archived"] = .bool(room.isArchived)
+        }
+        if access.takesAdmin(.changeRoom) {
+            if room.title != access.room.title { parameters["title"] = .string(room.title) }
+            if room.name != access.room.name { parameters["name"] = room.name.map { .string($0) } ?? .null }
+        }
+        guard !parameters.isEmpty else { return }
+        try self.audit(AuditRecord(.roomChanged, of: room.id.text, parameters), as: acting)
     }
 
     /// - throws: ``Problem`` `validation-failed`, `name-taken`.

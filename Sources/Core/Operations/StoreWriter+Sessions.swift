@@ -41,13 +41,13 @@ extension StoreWriter {
     /// Signs in a user whose password was found right.
     ///
     /// - parameter user: as read when the password was checked; it must still have that password hash.
-    /// - throws: ``Problem`` `unauthorized`, also for a suspended user.
+    /// - throws: ``Problem`` `unauthorized`; `account-suspended`, which only who knows the password learns.
     package func signIn(
         _ user: User, refreshTokenHash: String, now: Timestamp, ids: IDSource
     ) throws -> (user: User, session: Session) {
         guard var present = try self.user(user.id), present.deletedAt == nil, present.passwordHash == user.passwordHash
         else { throw Problem(.unauthorized) }
-        guard !present.isSuspended else { throw Problem(.unauthorized, "This account is suspended") }
+        guard !present.isSuspended else { throw Problem(.accountSuspended) }
         present.lastUsedAt = now
         try self.update(present)
         let session = try self.startSession(of: present, refreshTokenHash: refreshTokenHash, now: now, ids: ids)

@@ -77,7 +77,13 @@ extension StoreWriter {
     /// The user `admin` with another session that has no refresh token, made by whoever holds the data directory.
     package func ensureAdmin(now: Timestamp, ids: IDSource) throws -> (user: User, session: Session) {
         let user: User
-        if let existing = try self.user(username: User.adminUsername) {
+        if var existing = try self.user(username: User.adminUsername) {
+            // Whoever holds the data directory gets in again, whatever admins did to one another.
+            if !existing.isActingAdmin {
+                (existing.role, existing.isSuspended) = (.admin, false)
+                try self.update(existing)
+                try self.appendUserChanged(existing.id, at: now)
+            }
             user = existing
         } else {
             let id = ids.next(UserID.self, at: now)
@@ -107,7 +113,10 @@ extension StoreWriter {
     /// Deletes a user: the name is free again, records keep a pseudonym, calls and rooms are left, sessions end.
     ///
     /// A room without another owner passes to its longest-standing moderator, else member; an empty one is archived.
+    ///
+    /// - throws: ``Problem`` `last-admin`.
     package func deleteUser(_ user: User, by actor: UserID?, now: Timestamp, ids: IDSource) throws {
+        try self.requireAnotherAdmin(than: user)
         var pseudonym = user
         pseudonym.username = nil
         pseudonym.displayName = user.kind == .guest ? "guest" : "deleted user"
@@ -171,7 +180,8 @@ extension StoreWriter {
         return user
     }
 
-    private func appendUserChanged(_ user: UserID, at now: Timestamp) throws {
+    /// Tells the servers that share the log to forget what they know of a user.
+    func appendUserChanged(_ user: UserID, at now: Timestamp) throws {
         try self.append(
             EventDraft(.userChanged, to: [], actor: user, at: now, data: JSON.text(UserChangedPayload(user: user))))
     }

@@ -22,6 +22,9 @@ extension Identifier {
 
     package init(_ ulid: ULID) { self.init(known: Self.prefix + ulid.text) }
 
+    /// Before all that are made at `time` or later, behind all that were made earlier.
+    package static func first(at time: Timestamp) -> Self { Self(ULID(at: time, random: 0)) }
+
     package var description: String { self.text }
 
     package static func < (left: Self, right: Self) -> Bool { left.text < right.text }
@@ -87,6 +90,13 @@ package struct LegID: Identifier {
 /// A token family: the `sid` claim, kept by every rotation of its refresh token.
 package struct SessionID: Identifier {
     package static let prefix = "ses_"
+    package let text: String
+    package init(known text: String) { self.text = text }
+}
+
+/// Names an entry of the audit log: `aud_…`.
+package struct AuditEntryID: Identifier {
+    package static let prefix = "aud_"
     package let text: String
     package init(known text: String) { self.text = text }
 }

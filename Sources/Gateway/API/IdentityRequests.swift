@@ -14,6 +14,12 @@ struct ProfileRequest: Decodable, Sendable {
     let color: String?
 }
 
+/// `PATCH /v1/admin/users/{user}`.
+struct UserRightsRequest: Decodable, Sendable {
+    let role: UserRole?
+    let suspended: Bool?
+}
+
 /// `POST /v1/tokens`: the fields that each grant needs are required by ``TokenController``.
 struct TokenRequest: Decodable, Sendable {
     enum Grant: String, Decodable, Sendable { case password, refresh }

@@ -156,7 +156,7 @@ struct CallController: Sendable {
         } else {
             let identity = try await self.signedIn(request, context)
             id = try context.identifier("call", as: CallID.self)
-            leaver = .user(self.gateway.acting(as: identity))
+            leaver = .user(self.gateway.acting(as: identity, for: context))
         }
         return try await self.urgently { try operation($0, id, body.reason, leaver) }
     }

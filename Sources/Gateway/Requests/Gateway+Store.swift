@@ -14,7 +14,7 @@ extension Gateway {
         _ operation: @escaping @Sendable (any StoreWriter, Acting) throws -> Answer
     ) async throws -> Response {
         let identity = try context.requireIdentity()
-        let acting = self.acting(as: identity)
+        let acting = self.acting(as: identity, for: context)
         let idempotency =
             creating
             ? try IdempotencyKey(
@@ -41,16 +41,20 @@ extension Gateway {
         return answer
     }
 
-    /// Reads one snapshot for the asking user; `Event-Cursor` is its position in the log.
+    /// Reads one snapshot for the asking user; `Event-Cursor` is its position in the log. What only an admin may read
+    /// is written down before the answer goes out.
     package func read(
         _ context: GatewayContext, _ operation: @escaping @Sendable (any StoreReader, User) throws -> Answer
     ) async throws -> Response {
         let user = try context.requireIdentity().user
-        return try await self.store.read { store in
+        let place = user.role == .admin ? AdminReading(context) : nil
+        let (answer, record) = try await self.store.read { store -> (Answer, AuditRecord?) in
             var answer = try operation(store, user)
             answer.cursor = try store.logBounds().tailCursor
-            return answer
-        }.response()
+            return (answer, try place?.record(in: store, as: user))
+        }
+        if let record { try await self.audit(record, context) }
+        return answer.response()
     }
 
     /// The asking user, now.

@@ -59,6 +59,24 @@ package struct Query: Sendable {
         }
     }
 
+    /// As above; absent is `nil`.
+    ///
+    /// - throws: ``Problem`` `validation-failed` naming the parameter.
+    package func optionalFlag(_ name: String) throws(Problem) -> Bool? {
+        self[name] == nil ? nil : try self.flag(name)
+    }
+
+    /// A text to look for.
+    ///
+    /// - throws: ``Problem`` `validation-failed` naming the parameter if it is too long.
+    package func search(_ name: String = "q") throws(Problem) -> String? {
+        guard let text = self[name] else { return nil }
+        guard text.unicodeScalars.count <= Limits.searchCharactersMax else {
+            throw .invalid(name, "must have at most \(Limits.searchCharactersMax) characters")
+        }
+        return text
+    }
+
     /// An identifier.
     ///
     /// - throws: ``Problem`` `validation-failed` naming the parameter.

@@ -29,7 +29,7 @@ extension RoomFrame {
             return [.error(code: "signal-expired", message: "a signal was not delivered in time")]
         case .roomCreated, .roomUpdated, .roomArchived, .memberUpdated, .messageDeleted, .readUpdated, .callCreated,
             .callRinging, .callUpdated, .callEnded, .callParticipant, .callAnsweredElsewhere, .iceServersRefresh,
-            .sessionRevoked, .userChanged:
+            .sessionRevoked, .userChanged, .bridgeChanged:
             return []
         }
     }

@@ -42,6 +42,10 @@ struct ServeFlags: ParsableArguments {
     var recentMegabytes: String?
     @Option(help: "When stopping, streams end spread over so long. (default: 3)")
     var drainSeconds: String?
+    @Option(help: "A JSON file of bridges to remote rooms; see docs/bridge.md.")
+    var bridges: String?
+    @Option(help: "The longest wait of a bridge between two attempts. (default: 60)")
+    var bridgeRetrySeconds: String?
 
     /// What was given, by the settings' names.
     var given: [String: String] {
@@ -54,7 +58,8 @@ struct ServeFlags: ParsableArguments {
             "heartbeatSeconds": self.heartbeatSeconds, "streamStallSeconds": self.streamStallSeconds,
             "streamsPerDevice": self.streamsPerDevice, "streamsPerUser": self.streamsPerUser,
             "recentEvents": self.recentEvents, "recentMegabytes": self.recentMegabytes,
-            "drainSeconds": self.drainSeconds,
+            "drainSeconds": self.drainSeconds, "bridges": self.bridges,
+            "bridgeRetrySeconds": self.bridgeRetrySeconds,
         ]
         return all.compactMapValues { $0 }
     }

@@ -70,6 +70,17 @@ struct SettingsReader {
         return found
     }
 
+    /// A text that need not be given; an empty one counts as not given.
+    mutating func optionalText(_ name: String) -> String? {
+        let found = try? self.reader(name, default: .string("")).requiredString(forKey: ConfigKey(name))
+        guard let found, !found.contains("\0") else {
+            self.fault(name, "must be a text")
+            return nil
+        }
+        self.inForce.append((name, found))
+        return found.isEmpty ? nil : found
+    }
+
     /// One of an enumeration's values.
     mutating func choice<Value: RawRepresentable<String> & CaseIterable>(_ name: String, default value: Value) -> Value
     {

@@ -126,6 +126,8 @@ enum ContractError: Error {
 }
 
 extension Contract.Operation {
+    var isForAdmins: Bool { self.path.hasPrefix("/v1/admin/") }
+
     /// Whether a request's path is one of this operation's.
     func matches(_ path: String) -> Bool {
         let own = self.path.split(separator: "/")

@@ -77,12 +77,13 @@ struct ContractPlace {
     var message = "msg_00000000000000000000000000"
     var call = "call_00000000000000000000000000"
     var slug = "no-such-problem"
+    var bridge = "no-such-bridge"
 
     /// Replaces `{room}` and the like.
     func filling(_ template: String) -> String {
         template.replacing("{room}", with: self.room).replacing("{user}", with: self.user)
             .replacing("{message}", with: self.message).replacing("{call}", with: self.call)
-            .replacing("{slug}", with: self.slug)
+            .replacing("{slug}", with: self.slug).replacing("{bridge}", with: self.bridge)
     }
 }
 
@@ -149,7 +150,16 @@ struct ContractRequest {
         ContractRequest(
             id: "updateParticipant", body: #"{"connection":"connected"}"#, badBody: #"{"connection":"maybe"}"#),
         ContractRequest(id: "getIceServers", query: "call={call}"),
+        ContractRequest(
+            id: "changeUserRights", body: #"{"suspended":false}"#, badBody: #"{"role":"emperor"}"#),
         ContractRequest(id: "deleteUser"),
+        ContractRequest(
+            id: "createBridge", body: #"{"name":"far","room":"lobby","url":"ws://127.0.0.1:1/{room}","paused":true}"#,
+            badBody: #"{"name":"far","room":"lobby","url":"http://127.0.0.1"}"#),
+        ContractRequest(id: "listBridges"),
+        ContractRequest(id: "getBridge"),
+        ContractRequest(id: "pauseBridge", body: #"{"paused":true}"#, badBody: #"{"paused":1}"#),
+        ContractRequest(id: "deleteBridge"),
     ]
 
     static func named(_ id: String) -> ContractRequest { self.all.first { $0.id == id } ?? ContractRequest(id: id) }
