@@ -82,7 +82,7 @@ struct BridgeDialer: Sendable {
     /// - parameters:
     ///   - makeHandler: called on the event loop when the upgrade was granted; the handler is started before the
     ///     future succeeds.
-    ///   - onChannel: called on the event loop with the channel as soon as there is one, so that dialling can be given
+    ///   - onChannel: called on the event loop with the channel as soon as it is connected, so that dialling can be given
     ///     up.
     /// - returns: the handler on its event loop; fails with ``DialFailure`` or an error of the network or of TLS.
     func dial(
@@ -93,27 +93,28 @@ struct BridgeDialer: Sendable {
         guard let host = self.url.host, !isSecure || self.tls != nil else {
             return eventLoop.makeFailedFuture(DialFailure("the URL has no host"))
         }
-        let outcome = eventLoop.makePromise(of: Outcome.self)
         let head = self.requestHead(host: host)
         let tls = isSecure ? self.tls : nil
-        ClientBootstrap(group: eventLoop)
+        return ClientBootstrap(group: eventLoop)
             .connectTimeout(.milliseconds(self.timeout.milliseconds))
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
-                eventLoop.makeCompletedFuture {
+                channel.eventLoop.makeCompletedFuture {
                     if let tls { try Self.addTLS(tls, host: host, to: channel) }
-                    try Self.addUpgrade(head, to: channel, makeHandler: makeHandler).cascade(to: outcome)
-                    onChannel(channel)
                 }
             }
             .connect(host: Self.bare(host), port: self.url.port ?? (isSecure ? 443 : 80))
-            .whenFailure { outcome.fail($0) }
-        return outcome.futureResult.flatMap { outcome in
-            switch outcome {
-            case .open(let connection): eventLoop.makeSucceededFuture(connection)
-            case .refused(let status): status.flatMapThrowing { throw DialFailure.refused($0) }
+            .flatMap { channel in
+                // Only now: of a name with several addresses, others may have been tried in vain.
+                onChannel(channel)
+                return Self.upgrade(channel, head, makeHandler: makeHandler)
             }
-        }
+            .flatMap { outcome in
+                switch outcome {
+                case .open(let connection): eventLoop.makeSucceededFuture(connection)
+                case .refused(let status): status.flatMapThrowing { throw DialFailure.refused($0) }
+                }
+            }
     }
 
     private func requestHead(host: String) -> HTTPRequestHead {
@@ -138,9 +139,9 @@ struct BridgeDialer: Sendable {
         try channel.pipeline.syncOperations.addHandler(handler)
     }
 
-    private static func addUpgrade(
-        _ head: HTTPRequestHead, to channel: any Channel, makeHandler: @escaping @Sendable () -> WebSocketHandler
-    ) throws -> EventLoopFuture<Outcome> {
+    private static func upgrade(
+        _ channel: any Channel, _ head: HTTPRequestHead, makeHandler: @escaping @Sendable () -> WebSocketHandler
+    ) -> EventLoopFuture<Outcome> {
         let upgrader = Upgrader { channel, head in
             let handler = makeHandler()
             try installWebSocket(handler, on: channel)
@@ -159,8 +160,14 @@ struct BridgeDialer: Sendable {
                     return .refused(status.futureResult)
                 }
             })
-        return try channel.pipeline.syncOperations.configureUpgradableHTTPClientPipeline(
-            configuration: .init(upgradeConfiguration: configuration))
+        do {
+            var pipeline = NIOUpgradableHTTPClientPipelineConfiguration(upgradeConfiguration: configuration)
+            // A welcome may come in one packet with the 101; by default it would be dropped.
+            pipeline.leftOverBytesStrategy = .forwardBytes
+            return try channel.pipeline.syncOperations.configureUpgradableHTTPClientPipeline(configuration: pipeline)
+        } catch {
+            return channel.eventLoop.makeFailedFuture(error)
+        }
     }
 
     /// The client's half of the opening handshake. Not NIO's own: that one leaves its frame encoder in the pipeline,

@@ -9,6 +9,8 @@ package struct BridgeSettings: Sendable {
     package var intakeMax = 256
     /// A welcome brings the whole history in one frame.
     package var frameBytesMax = 16 * 1024 * 1024
+    /// Whoever has spoken and reads nothing keeps their session for so long: scripts speak again and again.
+    package var lingers = Duration.seconds(60)
     /// What is shown to be there is taken from the outbox within this, many at a time.
     package var outboxFlushEvery = Duration.milliseconds(100)
 

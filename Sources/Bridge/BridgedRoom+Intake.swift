@@ -72,22 +72,12 @@ extension BridgedRoom {
             self.run(session.machine.echoed(mark, at: self.now), session)
         }
         let mark = BridgeMark(in: message.metadata)
-        if let mark, mark.via.contains(self.instance) { return self.settleIfDrained() }
+        if let mark, mark.via.contains(self.instance) { return }
         if mark == nil, let owner = self.ownIDs[message.person.userID] {
             guard let session = self.sessions[owner], session.remoteID == message.person.userID else { return }
-            self.run(session.machine.echoedUnmarked(message.content, at: self.now), session)
-            return self.settleIfDrained()
+            return self.run(session.machine.echoedUnmarked(message.content, at: self.now), session)
         }
         self.takeIn(message, isPast: false)
-    }
-
-    /// Somebody who is away, and whose last message has arrived, needs their session no more.
-    private func settleIfDrained() {
-        let isDone = self.sessions.contains { owner, session in
-            guard let user = owner.user else { return false }
-            return session.machine.isDrained && !self.online.contains(user)
-        }
-        if isDone { self.settle() }
     }
 
     /// - parameter isPast: remember it as known, and no more.

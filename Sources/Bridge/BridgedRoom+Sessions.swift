@@ -17,7 +17,9 @@ extension BridgedRoom {
             self.sessions[owner] = session
             self.run(session.machine.becameWanted(at: self.now), session)
         }
-        for (owner, session) in self.sessions where !wanted.contains(owner) {
+        // Nobody goes before somebody else listens.
+        let isHeard = self.sessions.contains { wanted.contains($0.key) && $0.value.machine.isLive }
+        for (owner, session) in self.sessions where !wanted.contains(owner) && (isHeard || !session.machine.isLive) {
             self.run(session.machine.becameUnwanted(), session)
             session.alarm?.task.cancel()
             self.sessions[owner] = nil
@@ -25,12 +27,14 @@ extension BridgedRoom {
         self.publishStatus()
     }
 
-    /// Those who have something to say first, then those who are in a call, then those who are there. The bridge's own
-    /// session listens when there is none of these, until one of theirs is welcomed.
+    /// Those who have something to say first, then those who are in a call, then those who are there or have spoken a
+    /// moment ago. The bridge's own session listens when there is none of these.
     private func wanted() -> Set<SessionOwner> {
         let talking = self.sessions.values.filter { !$0.machine.isDrained }.compactMap(\.owner.user)
         let calling = self.joined.values.filter { $0.contains { self.isBridged($0) } }
             .flatMap { $0.filter { !self.isBridged($0) } }
+        let horizon = self.now.advanced(by: .zero - self.context.settings.lingers)
+        self.spokeAt = self.spokeAt.filter { $0.value > horizon }
         for user in self.online {
             switch self.context.hub.registry.isRelayed(user) {
             case true?: self.relayed.insert(user)
@@ -41,11 +45,8 @@ extension BridgedRoom {
         self.relayed.formIntersection(self.online)
         let users = BridgeRoster.users(
             speaking: Array(self.writers) + self.waitingSignals.keys + talking, calling: calling,
-            reading: self.online.subtracting(self.relayed))
-        var wanted = Set(users.map { SessionOwner.user($0) })
-        let isHeard = self.sessions.contains { wanted.contains($0.key) && $0.value.machine.isLive }
-        if wanted.isEmpty || (self.sessions[.bridge] != nil && !isHeard) { wanted.insert(.bridge) }
-        return wanted
+            reading: self.online.subtracting(self.relayed).union(self.spokeAt.keys))
+        return users.isEmpty ? [.bridge] : Set(users.map { SessionOwner.user($0) })
     }
 
     // MARK: Carrying out
@@ -175,6 +176,7 @@ extension BridgedRoom {
         else { return }
         guard !self.wasThere(message) else { return self.done([message.seq]) }
         self.writers.insert(data.user)
+        self.spokeAt[data.user] = self.now
         guard let session = self.sessions[.user(data.user)] else { return self.settle() }
         self.run(session.machine.queued(message, at: self.now), session)
     }

@@ -52,6 +52,8 @@ final class BridgedRoom {
     var relayed: Set<UserID> = []
     /// Who has joined the live calls in which somebody of the remote room takes part, or may.
     var joined: [CallID: Set<UserID>] = [:]
+    /// Those who spoke lately, and when.
+    var spokeAt: [UserID: Timestamp] = [:]
     /// Signals to the remote room that wait for the session of whoever sends them, in order.
     var waitingSignals: [UserID: [OutgoingSignal]] = [:]
     /// Users of whom the outbox has something, as far as is known.

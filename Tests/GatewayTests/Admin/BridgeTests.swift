@@ -82,7 +82,7 @@ struct BridgeTests {
     @Test(arguments: [
         ("name", JSONValue.string("A B")), ("room", "nowhere"), ("url", "http://far/"), ("url", "ws://u:p@far/"),
         ("headers", ["Host": "x"]), ("certificateAuthority", "x"), ("remoteRoom", ""), ("userIdMember", ""),
-    ]) func aFieldThatCannotBeIsNamed(field: String, value: JSONValue) async throws {
+    ] as [(String, JSONValue)]) func aFieldThatCannotBeIsNamed(field: String, value: JSONValue) async throws {
         try await Self.withLobby { server, admin, _ in
             let refused = try await server.send(
                 .post, "/v1/admin/bridges", Self.new("far", more: [field: value]), token: admin.token)
