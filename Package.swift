@@ -114,6 +114,9 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        .executableTarget(
+            name: "websocket-echo", dependencies: ["WebSocketWire", nioCore, nioPosix, nioHTTP1],
+            path: "Tests/WebSocketEcho", swiftSettings: settings),
         .target(
             name: "TestSupport", dependencies: ["Core", "Hub", logging, nioCore], path: "Tests/TestSupport",
             swiftSettings: settings),

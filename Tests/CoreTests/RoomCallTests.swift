@@ -84,6 +84,26 @@ struct RoomCallTests {
         #expect(try await world.rows(call)?.call.state == .active)
     }
 
+    @Test func callerByFramesIsToldThatTheRingWasDeclinedOrNotAnswered() async throws {
+        for isDeclined in [true, false] {
+            let world = try await RoomWorld()
+            guard
+                case .ringing(let call) = try await world.signal(
+                    world.ani, to: world.budi, RoomWorld.offer, isSeated: false)
+            else { return #expect(Bool(false), "it does not ring") }
+            if isDeclined {
+                let acting = world.acting(world.budi)
+                try await world.store.write { _ = try $0.rejectCall(call, reason: nil, as: acting) }
+            } else {
+                let (now, ids) = (world.acting(world.ani).now.advanced(by: .seconds(60)), world.ids)
+                try await world.store.write { try $0.callTimePassed(call, now: now, ids: ids) }
+            }
+            #expect(try await world.rows(call)?.call.endReason == (isDeclined ? .rejected : .missed))
+            let told = isDeclined ? RoomWorld.reject : #"{"type":"reject","reason":"missed"}"#
+            #expect(try await world.frames(of: world.ani) == [told])
+        }
+    }
+
     @Test func ringIsAnsweredByAnOfferAndDeclinedByAReject() async throws {
         for content in [RoomWorld.offer, RoomWorld.reject] {
             let world = try await RoomWorld()

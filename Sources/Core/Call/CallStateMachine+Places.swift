@@ -181,7 +181,8 @@ extension CallStateMachine {
 
     /// Somebody who was joined or rung is gone, for whatever reason; what that means for the call follows.
     mutating func depart(_ user: UserID, _ departure: Departure, at now: Timestamp) -> [CallAction] {
-        let leg = self.participant(user).flatMap { $0.state == .joined ? $0.leg : nil }
+        let before = self.participant(user)
+        let leg = before.flatMap { $0.state == .joined ? $0.leg : nil }
         let expiries = self.rows.held.filter { $0.from == user || $0.to == user }.flatMap { self.expiry(of: $0) }
         let followers = self.followers(of: user)
         self.closeLeg(leg, at: now)
@@ -198,6 +199,15 @@ extension CallStateMachine {
         }
         // The end puts them out; why they are out, nobody said.
         return actions + followers.map { .record(.left($0)) } + settling
+            + self.notice(thatDeclined: before, departure)
+    }
+
+    /// What a caller who reads frames is told when the call has ended as nobody is left whom it rings.
+    private func notice(thatDeclined callee: Participant?, _ departure: Departure) -> [CallAction] {
+        guard let callee, callee.state == .invited, let caller = self.participant(self.rows.call.initiator),
+            caller.readsFrames, callee.user != caller.user
+        else { return [] }
+        return [.tellDeclined(by: callee.user, reason: departure.reason, caller: caller.user)]
     }
 
     /// Somebody whose only peer is gone leaves as well, if nobody else's leaving has put them out.

@@ -78,6 +78,17 @@ extension StoreWriter {
                     id: input.ids.next(at: input.now), type: .reject, route: route, createdAt: input.now,
                     payload: JSONObjectText.adding("offer", offer, to: #"{"reason":"timeout"}"#))
                 try self.deliver(notice, of: outcome.payload, input, isNotice: true)
+            case .tellDeclined(let user, let reason, let caller):
+                guard let caller = rows.participants.first(where: { $0.user == caller }), let leg = caller.leg,
+                    let device = caller.device
+                else { continue }
+                // Who never joined has no leg or device: the caller's stand for theirs.
+                let route = SignalRoute(
+                    from: user, fromLeg: leg, fromDevice: device, to: caller.user, toLeg: leg, toDevice: device)
+                let notice = SignalDelivery(
+                    id: input.ids.next(at: input.now), type: .reject, route: route, createdAt: input.now,
+                    payload: try JSON.text(reason.map { ["reason": $0] } ?? [:]))
+                try self.deliver(notice, of: outcome.payload, input, isNotice: true)
             case .tellExpired(let signal, let device):
                 try self.logExpiry(of: signal, call: call.id, room: call.room, to: device, now: input.now)
             case .forgetSignals(let leg):
