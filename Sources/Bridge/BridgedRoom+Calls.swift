@@ -64,6 +64,7 @@ extension BridgedRoom {
             let data = try? JSON.decode(RoomSignalData.self, from: event.data), let sender = UserID(data.from),
             !self.isBridged(sender)
         else { return }
+        self.spokeAt[sender] = self.now
         let contents = data.contents.filter { $0 != Self.superseded }
         let signal = OutgoingSignal(event: event, remoteID: remoteID, contents: contents)
         if let session = self.sessions[.user(sender)], session.machine.isLive, self.waitingSignals[sender] == nil {
@@ -91,6 +92,13 @@ extension BridgedRoom {
         for content in signal.contents { session.send(.signal(to: signal.remoteID, content: content)) }
         self.status.signalsSent += signal.contents.count
         self.context.hub.deliveries.note([signal.event])
+    }
+
+    /// Its initiator has joined it from the beginning.
+    func callCreated(_ event: Event) {
+        guard let call = event.call, let data = try? JSON.decode(CallData.self, from: event.data) else { return }
+        self.joined[call] = Set(data.participants.filter { $0.state == .joined }.map(\.user))
+        self.settle()
     }
 
     /// Somebody joined a call, or went out of it. The seed has no word for hanging up; another Comblang has.
@@ -127,6 +135,16 @@ extension BridgedRoom {
             }
         }
     }
+}
+
+/// What of a `call.created` is looked at.
+private struct CallData: Decodable {
+    struct Participant: Decodable {
+        let user: UserID
+        let state: ParticipantState
+    }
+
+    let participants: [Participant]
 }
 
 /// What of a `call.participant` is looked at.

@@ -166,6 +166,7 @@ final class BridgedRoom {
         switch event.type {
         case .messageCreated: self.messageCommitted(event)
         case .signal: self.signalCommitted(event)
+        case .callCreated: self.callCreated(event)
         case .callParticipant: self.participantCommitted(event)
         case .callEnded: self.callEnded(event)
         case .presenceChanged: self.presenceCommitted(event)

@@ -133,7 +133,8 @@ private struct RandomRun {
             case .tellAnsweredElsewhere: self.reached.insert("taken over")
             case .record(.state(let state)): self.reached.insert(state.rawValue)
             case .record(.ended(let reason, _)): self.reached.insert(reason.rawValue)
-            case .announceCreated, .announceUpdated, .announceParticipant, .announceEnded, .ring, .forgetSignals,
+            case .announceCreated, .announceUpdated, .announceParticipant, .announceEnded, .ring, .tellDeclined,
+                .forgetSignals,
                 .forgetAllSignals, .record:
                 break
             }

@@ -149,10 +149,18 @@ async def test_people_see_one_another_come_and_go(server, admin, remote):
                     lambda event: event["type"] == "member.joined" and event["data"]["displayName"] == "Sri", "Sri joins")
             members = [member["displayName"] for member in (await ani.get(f"/v1/rooms/{room}/members"))["items"]]
             assert sorted(members) == sorted([name, "Rudi", "Sri"]), "nobody meets themselves as a stranger"
-            await rudi.send({"type": "typing"})
-            await inbox.wait_for(lambda event: event["type"] == "typing" and event["data"]["displayName"] == "Rudi", "typing")
+            poll = asyncio.create_task(ani.get(
+                "/v1/events", params={"after": await ani.tail(), "wait": 10, "types": "typing"}))
+            await until(lambda: _types(rudi, poll), "typing is heard of")
+            assert poll.result()["ephemeral"][0]["data"]["displayName"] == "Rudi"
             await ani.post(f"/v1/rooms/{room}/typing", expect=204)
             await rudi.wait_for(lambda frame: frame["type"] == "typing" and frame["username"] == name, "ani types")
+
+
+async def _types(user: RemoteUser, poll: asyncio.Task) -> bool:
+    await user.send({"type": "typing"})
+    await asyncio.sleep(0.1)
+    return poll.done()
 
 
 async def _online(client: Client, room: str, name: str):
