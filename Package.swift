@@ -20,6 +20,7 @@ let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swi
 let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let nioWebSocket = Target.Dependency.product(name: "NIOWebSocket", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioTLS = Target.Dependency.product(name: "NIOTLS", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
@@ -40,8 +41,8 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
-        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.30.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
@@ -58,8 +59,15 @@ let package = Package(
         .target(
             name: "CMigrations", path: "migrations",
             exclude: [
-                "0001_initial.sql", "0002_calls.sql", "0005_admin.sql", "0006_room_actor.sql", "0007_bridge.sql",
-            ], publicHeadersPath: "include"),
+                "0001_initial.sql",
+                "0002_calls.sql",
+                "0003_ice_quality.sql",
+                "0004_records.sql",
+                "0005_admin.sql",
+                "0006_room_actor.sql",
+                "0007_bridge.sql",
+            ],
+            publicHeadersPath: "include"),
         .target(
             name: "COpenAPI", path: "openapi",
             exclude: ["openapi.yaml"], publicHeadersPath: "include"),
@@ -83,6 +91,7 @@ let package = Package(
         .target(
             name: "WebSocketWire", dependencies: ["Core", nioCore, nioHTTP1, nioWebSocket, crypto],
             swiftSettings: settings),
+        .target(name: "STUNWire", dependencies: [crypto], swiftSettings: settings),
         .target(
             name: "Gateway",
             dependencies: [
@@ -103,9 +112,10 @@ let package = Package(
         .executableTarget(
             name: "comblang",
             dependencies: [
-                "Bridge", "CMemory", "Core", "Hub", "SQLiteStore", "Gateway", hummingbird, asyncHTTPClient, nioCore,
+                "Bridge", "CMemory", "Core", "Hub", "SQLiteStore", "STUNWire", "Gateway", hummingbird, asyncHTTPClient,
+                nioCore,
                 nioPosix,
-                nioHTTP1,
+                nioHTTP1, nioSSL, nioTLS,
                 logging, serviceLifecycle,
                 hummingbirdCore,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -135,11 +145,12 @@ let package = Package(
             name: "WebSocketWireTests",
             dependencies: ["Core", "WebSocketWire", "TestSupport", nioCore, nioEmbedded, nioHTTP1, nioWebSocket],
             swiftSettings: testSettings),
+        .testTarget(name: "STUNWireTests", dependencies: ["STUNWire", crypto], swiftSettings: testSettings),
         .testTarget(
             name: "GatewayTests",
             dependencies: [
                 "Core", "Hub", "SQLiteStore", "Gateway", "TestSupport", "COpenAPI", hummingbird, hummingbirdTesting,
-                asyncHTTPClient, httpTypes, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                asyncHTTPClient, crypto, httpTypes, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket,
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: testSettings),

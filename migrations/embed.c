@@ -8,6 +8,14 @@ static const unsigned char calls[] = {
 #embed "0002_calls.sql"
 };
 
+static const unsigned char ice_quality[] = {
+#embed "0003_ice_quality.sql"
+};
+
+static const unsigned char records[] = {
+#embed "0004_records.sql"
+};
+
 static const unsigned char admin[] = {
 #embed "0005_admin.sql"
 };
@@ -23,6 +31,8 @@ static const unsigned char bridge[] = {
 static const comblang_migration migrations[] = {
     {"0001_initial", initial, sizeof initial},
     {"0002_calls", calls, sizeof calls},
+    {"0003_ice_quality", ice_quality, sizeof ice_quality},
+    {"0004_records", records, sizeof records},
     {"0005_admin", admin, sizeof admin},
     {"0006_room_actor", room_actor, sizeof room_actor},
     {"0007_bridge", bridge, sizeof bridge},

@@ -82,8 +82,8 @@ struct BridgeDialer: Sendable {
     /// - parameters:
     ///   - makeHandler: called on the event loop when the upgrade was granted; the handler is started before the
     ///     future succeeds.
-    ///   - onChannel: called on the event loop with the channel as soon as it is connected, so that dialling can be given
-    ///     up.
+    ///   - onChannel: called on the event loop with the channel as soon as it is connected, so that dialling can be
+    ///     given up.
     /// - returns: the handler on its event loop; fails with ``DialFailure`` or an error of the network or of TLS.
     func dial(
         on eventLoop: any EventLoop, makeHandler: @escaping @Sendable () -> WebSocketHandler,

@@ -46,6 +46,10 @@ package enum Limits {
     /// Entries of the audit log that are kept: so many and so long, about 400 MB. The oldest go first.
     package static let auditEntriesMax = 1_000_000
     package static let auditKept = Duration.seconds(366 * 24 * 3600)
+    /// Backups that are done, and as many that failed, which are kept at most; the setting is lower.
+    package static let backupsKeptMax = 100
+    /// All that can be there, one under way included.
+    package static let backupsListedMax = 2 * Self.backupsKeptMax + 2
     /// A parameter's text in an entry of the audit log; the rest is cut off.
     package static let auditTextCharactersMax = 200
 
@@ -101,8 +105,32 @@ package enum Limits {
     /// An encrypted offer or answer, as JSON: 64 KiB of SDP in base64 with room for a nonce and a tag. Other encrypted
     /// payloads are bounded as `custom` is.
     package static let encryptedDescriptionBytesMax = 96 * 1024
+    /// Connections of one call (a leg and a peer each) whose quality is kept, some 500 bytes each; above 409
+    /// `limit-reached`. A mesh of 64, the largest that can be configured, has 4 032.
+    package static let qualityRowsPerCallMax = 5000
+    /// A leg that is over may report so long: the last report is made when all is said.
+    package static let qualityAfterLeaving = Duration.seconds(60)
     /// Recent descriptions remembered for each ordered pair, to match late candidates with.
     package static let descriptionsPerPairMax = 8
+
+    // MARK: Records
+
+    /// Lines of a call's timeline; later ones are counted as omitted, but for the end. A call of two has about ten,
+    /// one of eight about fifty; about 150 bytes each.
+    package static let timelineEntriesMax = 500
+    /// As above, for what may flap: connection reports, drops, expiries. What counts has a place left.
+    package static let timelineDetailsMax = 300
+    /// A list of one's own calls counts what was missed and not seen up to here.
+    package static let unseenCallsCountMax = 1000
+    /// Buckets of one answer of statistics: 31 days of hours, or two years of days.
+    package static let statisticsBucketsMax = 744
+    /// Rooms or initiators that statistics list by themselves, those with the most calls; the rest are one group.
+    package static let statisticsGroupsMax = 50
+    /// Rooms or initiators that statistics tell apart while they count; calls of further ones go to the rest. Each
+    /// takes about 1 KiB meanwhile.
+    package static let statisticsGroupsCountedMax = 10_000
+    /// An export whose reader takes nothing for so long is cut off.
+    package static let exportStallMax = Duration.seconds(30)
 
     // MARK: The clocks of a call
 

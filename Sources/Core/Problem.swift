@@ -26,6 +26,7 @@ package struct Problem: Error, Hashable, Sendable {
         case callGlare = "call-glare"
         case staleOffer = "stale-offer"
         case candidateQueueFull = "candidate-queue-full"
+        case backupRunning = "backup-running"
         case limitReached = "limit-reached"
         case cursorExpired = "cursor-expired"
         case bodyTooLarge = "body-too-large"
@@ -45,7 +46,7 @@ package struct Problem: Error, Hashable, Sendable {
             case .notFound: 404
             case .methodNotAllowed: 405
             case .nameTaken, .lastOwner, .lastAdmin, .roomArchived, .notJoined, .joinedElsewhere, .callEnded, .callFull,
-                .illegalMove, .glare, .callGlare, .staleOffer, .candidateQueueFull, .limitReached:
+                .illegalMove, .glare, .callGlare, .staleOffer, .candidateQueueFull, .backupRunning, .limitReached:
                 409
             case .cursorExpired: 410
             case .bodyTooLarge: 413
@@ -82,6 +83,7 @@ package struct Problem: Error, Hashable, Sendable {
             case .callGlare: "They are calling you"
             case .staleOffer: "The answer is not to the pending offer"
             case .candidateQueueFull: "Too many candidates"
+            case .backupRunning: "A backup is under way"
             case .limitReached: "A limit is reached"
             case .cursorExpired: "The log no longer reaches back to this cursor"
             case .bodyTooLarge: "The body is too large"
@@ -136,6 +138,7 @@ package struct Problem: Error, Hashable, Sendable {
                 "The offer was superseded, rejected, answered or made to an earlier leg. Answer the newest offer you received."
             case .candidateQueueFull:
                 "Too many candidates wait or were sent in this ICE generation. The batch was not taken."
+            case .backupRunning: "One backup is made at a time. Wait until it is done: GET /v1/admin/backups."
             case .limitReached: "A bound of docs/limits.md would be passed."
             case .cursorExpired:
                 "Events older than the retention are gone, or the log was restored from a backup. Reload snapshots (rooms, messages, calls), then follow from the cursor in the body."

@@ -9,6 +9,7 @@ package struct Gateway: Sendable {
     package let hub: Hub
     package let authenticator: Authenticator
     package let signIn: SignIn
+    package let backups: Backups
     package let time: any TimeSource
     package let ids: IDSource
     package let settings: GatewaySettings
@@ -18,14 +19,15 @@ package struct Gateway: Sendable {
     let date = DateField()
 
     package init(
-        store: any EventStore, hub: Hub, authenticator: Authenticator, signIn: SignIn, time: any TimeSource,
-        ids: IDSource,
-        settings: GatewaySettings, readiness: Readiness, bridges: BridgeStatuses = BridgeStatuses(), logger: Logger
+        store: any EventStore, hub: Hub, authenticator: Authenticator, signIn: SignIn, backups: Backups,
+        time: any TimeSource, ids: IDSource, settings: GatewaySettings, readiness: Readiness,
+        bridges: BridgeStatuses = BridgeStatuses(), logger: Logger
     ) {
         self.store = store
         self.hub = hub
         self.authenticator = authenticator
         self.signIn = signIn
+        self.backups = backups
         self.time = time
         self.ids = ids
         self.settings = settings
@@ -50,14 +52,19 @@ package struct Gateway: Sendable {
         MemberController(gateway: self).addRoutes(to: signedIn)
         MessageController(gateway: self).addRoutes(to: signedIn)
         CallController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+        OwnCallController(gateway: self).addRoutes(to: signedIn)
         IceServersController(gateway: self).addRoutes(to: signedIn)
         EventController(gateway: self).addRoutes(open: open, signedIn: signedIn)
         RoomSocketController(gateway: self).addRoutes(to: open)
 
         let admin = signedIn.group("").add(middleware: AdminMiddleware())
         AuditController(gateway: self).addRoutes(to: admin)
+        AdminCallController(gateway: self).addRoutes(to: admin)
         AdministrationController(gateway: self).addRoutes(to: admin)
         BridgeController(gateway: self).addRoutes(to: admin)
+        ConnectionController(gateway: self).addRoutes(to: admin)
+        MessageSearchController(gateway: self).addRoutes(to: admin)
+        BackupController(gateway: self).addRoutes(to: admin)
 
         router.answerOtherMethods()
         return router
@@ -87,27 +94,34 @@ package struct GatewaySettings: Sendable {
     package var allowedOrigins: [String]?
     /// `GET /v1/users` shows everybody instead of those one shares a room with.
     package var allUsersVisible: Bool
-    /// URLs for `GET /v1/ice-servers`; the seed's five STUN servers by default.
-    package var iceServerURLs: [String]
+    /// STUN servers that clients are told; the seed's five by default.
+    package var stunURLs: [String]
+    /// For joined participants; `nil` for none.
+    package var turn: TURNServers?
     /// At most so many joined participants in a call.
     package var joinedParticipantsMax: Int
     /// Whether `GET /ws/{room}?username=` makes guests.
     package var roomGuestsAllowed: Bool
+    /// Whether admins may search what was said: `GET /v1/admin/messages`.
+    package var adminsSearchMessages: Bool
 
-    package static let seedIceServerURLs = [
+    package static let seedSTUNURLs = [
         "stun:stun.l.google.com:19302", "stun:stun1.l.google.com:19302", "stun:stun2.l.google.com:19302",
         "stun:stun3.l.google.com:19302", "stun:stun4.l.google.com:19302",
     ]
 
     package init(
         allowedOrigins: [String]? = nil, allUsersVisible: Bool = false,
-        iceServerURLs: [String] = Self.seedIceServerURLs, joinedParticipantsMax: Int = Limits.joinedParticipantsMax,
-        roomGuestsAllowed: Bool = true
+        stunURLs: [String] = Self.seedSTUNURLs, turn: TURNServers? = nil,
+        joinedParticipantsMax: Int = Limits.joinedParticipantsMax, roomGuestsAllowed: Bool = true,
+        adminsSearchMessages: Bool = false
     ) {
         self.roomGuestsAllowed = roomGuestsAllowed
         self.allowedOrigins = allowedOrigins
         self.allUsersVisible = allUsersVisible
-        self.iceServerURLs = iceServerURLs
+        self.stunURLs = stunURLs
+        self.turn = turn
         self.joinedParticipantsMax = joinedParticipantsMax
+        self.adminsSearchMessages = adminsSearchMessages
     }
 }

@@ -16,14 +16,16 @@ package final class Hub: Service {
     private let store: any EventStore
     private let time: any TimeSource
     private let logger: Logger
-    private let loops: [Loop]
+    let loops: [Loop]
     /// The log's incarnation, the first part of every cursor.
     package let epoch: String
     private let isDraining = Atomic(false)
     private let ephemeralFollowers = Mutex<[@Sendable (Event) -> Void]>([])
+    /// Of this process, in ``ConnectionID``.
+    let mark = ConnectionID.randomMark()
 
     /// One event loop with its half of the hub, and what waits for its next tick.
-    private final class Loop: Sendable {
+    final class Loop: Sendable {
         let eventLoop: any EventLoop
         let hub: NIOLoopBound<LoopHub>
         let waiting = Mutex(Waiting())
@@ -167,12 +169,13 @@ package final class Hub: Service {
     /// `replaced`.
     ///
     /// The place is given back when the last reference to it goes.
+    /// - parameter address: the other end of its connection.
     /// - throws: ``Problem`` `too-many-streams`.
     package func reserve(
-        _ subscription: Subscription, on eventLoop: any EventLoop
+        _ subscription: Subscription, from address: SocketAddress? = nil, on eventLoop: any EventLoop
     ) throws(Problem) -> Registry.Reservation {
         let index = self.loops.firstIndex { $0.eventLoop === eventLoop } ?? 0
-        let (reservation, replaced) = try self.registry.reserve(subscription, loop: index)
+        let (reservation, replaced) = try self.registry.reserve(subscription, from: address, loop: index)
         if let replaced { self.end(replaced.id, on: replaced.loop, .replaced) }
         return reservation
     }
@@ -235,7 +238,7 @@ package final class Hub: Service {
         let promise = eventLoop.makePromise(of: PollResult.self)
         eventLoop.execute {
             guard let hub = self.loopHub(of: eventLoop) else { return promise.succeed(.reread) }
-            let waiter = PollWaiter(limit: limit) { promise.succeed($0) }
+            let waiter = PollWaiter(id: reservation.id, limit: limit) { promise.succeed($0) }
             let subscriber = Subscriber(
                 id: reservation.id, admission: admission, profile: hub.profile(for: admission.subscription),
                 delivery: .poll(waiter), rotatesAt: nil)
@@ -255,9 +258,16 @@ package final class Hub: Service {
     /// Keeps what a poll was admitted with for the next polls of its connection. On its event loop.
     ///
     /// - returns: `nil` if memory cannot tell what happened since the admission.
-    package func rest(_ admission: Admission, on eventLoop: any EventLoop) -> PollReader? {
-        guard let hub = self.loopHub(of: eventLoop), let subscriber = hub.rest(admission) else { return nil }
-        return PollReader(subscriber, hub: hub)
+    package func rest(
+        _ admission: Admission, from address: SocketAddress? = nil, on eventLoop: any EventLoop
+    ) -> PollReader? {
+        guard let index = self.loops.firstIndex(where: { $0.eventLoop === eventLoop }),
+            let subscriber = self.loops[index].hub.value.rest(admission)
+        else { return nil }
+        let place = self.registry.place(for: admission.subscription)
+        return PollReader(subscriber, hub: self.loops[index].hub.value) { [registry] () throws(Problem) in
+            try registry.reserve(admission.subscription, from: address, loop: index, at: place).0
+        }
     }
 
     /// Ends a poll's wait whose client is gone.

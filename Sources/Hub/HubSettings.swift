@@ -12,6 +12,8 @@ package struct HubSettings: Sendable {
     /// What is kept in memory for readers that are a little behind: 65 536 events of 300 bytes are 20 MB.
     package var recentEventsMax = 65_536
     package var recentBytesMax = 32 * 1024 * 1024
+    /// Neither is an event kept there for longer, give or take a heartbeat's interval.
+    package var recentKept = Duration.seconds(60)
     /// One write of a reader that catches up; bounds what such a reader holds.
     package var catchUpBytesMax = 128 * 1024
     package var catchUpEventsMax = 500

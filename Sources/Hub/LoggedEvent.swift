@@ -3,6 +3,8 @@ package import NIOCore
 import Synchronization
 
 /// An event with its encodings, made when first asked for and shared by all loops and readers.
+///
+/// A busy server holds thousands of these, so what is made for one wire is not kept for another.
 package final class LoggedEvent: Sendable {
     package let event: Event
     private let epoch: String
@@ -20,14 +22,19 @@ package final class LoggedEvent: Sendable {
 
     /// The JSON envelope that a poll's answer carries.
     package var envelope: String {
-        self.encodings.withLock { self.envelope(in: &$0) }
+        self.encodings.withLock { encodings in
+            if let envelope = encodings.envelope { return envelope }
+            let envelope = self.event.envelope(epoch: self.epoch)
+            encodings.envelope = envelope
+            return envelope
+        }
     }
 
     /// The frame for one wire.
     package func frame(for wire: Wire) -> ByteBuffer {
         self.encodings.withLock { encodings in
             if let frame = encodings.frames[wire.slot] { return frame }
-            let envelope = self.envelope(in: &encodings)
+            let envelope = encodings.envelope ?? self.event.envelope(epoch: self.epoch)
             var buffer = ByteBufferAllocator().buffer(capacity: envelope.utf8.count + 128)
             let id = self.event.type == .typing ? nil : "\(self.epoch).\(self.event.seq)"
             let frame = WireFrame(
@@ -40,11 +47,4 @@ package final class LoggedEvent: Sendable {
 
     /// What it weighs in memory, roughly: its data and up to two encodings.
     var weight: Int { self.event.data.utf8.count * 3 + 512 }
-
-    private func envelope(in encodings: inout Encodings) -> String {
-        if let envelope = encodings.envelope { return envelope }
-        let envelope = self.event.envelope(epoch: self.epoch)
-        encodings.envelope = envelope
-        return envelope
-    }
 }

@@ -76,7 +76,7 @@ extension LoopHub {
         let seq = subscriber.state == .live ? max(self.position, subscriber.position) : subscriber.position
         switch subscriber.delivery {
         case .stream(_, let sink):
-            let base = reason == .limit ? self.settings.retryAfterLimit : self.settings.retryAfter
+            let base = reason == .limit || reason == .cut ? self.settings.retryAfterLimit : self.settings.retryAfter
             let retryAfter = base.jittered(by: 0.5)
             self.writeControl(.end(reason, cursor: self.cursor(seq), retryAfter: retryAfter), to: subscriber)
             self.remove(subscriber.id)
@@ -96,6 +96,7 @@ extension LoopHub {
         // Counted, not read from a clock: a timer that comes late must not pass over anybody's turn.
         self.seconds += 1
         let parts = max(1, self.settings.heartbeatEvery.components.seconds)
+        if self.seconds % parts == 0 { self.ageRecent(every: parts) }
         var heartbeats = [ByteBuffer?](repeating: nil, count: TickTree.slotCount)
         for subscriber in Array(self.subscribers.values) {
             if self.sweep(poll: subscriber, now: now) { continue }

@@ -141,6 +141,11 @@ final class LoopHub {
         for (subscriber, reason) in ending { self.end(subscriber, reason) }
     }
 
+    /// Lets go of recent events that are old; called once every `seconds`.
+    func ageRecent(every seconds: Int64) {
+        self.recent.age(turnsMax: Int(max(1, self.settings.recentKept.components.seconds / seconds)))
+    }
+
     private func process(_ logged: LoggedEvent) {
         let event = logged.event
         guard event.seq > self.position else { return }

@@ -10,6 +10,8 @@ struct RecentTail {
     private(set) var floor: Int64
     private let eventsMax: Int
     private let weightMax: Int
+    /// The newest seqs at the last calls of ``age(turnsMax:)``, oldest first.
+    private var turns: Deque<Int64> = []
 
     init(after floor: Int64, eventsMax: Int, weightMax: Int) {
         self.floor = floor
@@ -21,9 +23,24 @@ struct RecentTail {
         self.events.append(event)
         self.weight += event.weight
         while self.events.count > self.eventsMax || self.weight > self.weightMax, let oldest = self.events.popFirst() {
-            self.weight -= oldest.weight
-            self.floor = oldest.event.seq
+            self.forget(oldest)
         }
+    }
+
+    /// Called at regular times: lets go of what was here `turnsMax` calls ago. Whoever is further behind than that
+    /// reads from disk, which costs less than memory that a busy hour would hold for a quiet night.
+    mutating func age(turnsMax: Int) {
+        self.turns.append(self.events.last?.event.seq ?? self.floor)
+        guard self.turns.count > turnsMax, let seq = self.turns.popFirst() else { return }
+        while let oldest = self.events.first, oldest.event.seq <= seq {
+            self.events.removeFirst()
+            self.forget(oldest)
+        }
+    }
+
+    private mutating func forget(_ oldest: LoggedEvent) {
+        self.weight -= oldest.weight
+        self.floor = oldest.event.seq
     }
 
     /// Whether all events behind `seq` are here.

@@ -1,12 +1,22 @@
 package import Core
+import NIOCore
 import Synchronization
 
 /// Who reads at the moment, over all loops: for the limits, for `delivery: live`, for presence and for replacing.
 package final class Registry: Sendable {
-    /// One open stream, or one waiting poll.
-    struct Entry: Sendable {
+    /// One open stream, or one waiting poll, as others see it.
+    struct Reader: Sendable {
+        let id: Int
         let subscription: Subscription
         let loop: Int
+        let address: SocketAddress?
+        let openedAt: Timestamp
+    }
+
+    private struct Entry {
+        let reader: Reader
+        let device: Readers
+        let user: Readers
         /// A newer stream of the same ticket was opened, perhaps before this one began.
         var isReplaced = false
         /// Its client said goodbye: nobody waits for its return.
@@ -19,6 +29,7 @@ package final class Registry: Sendable {
         var byDevice: [DeviceID: Readers] = [:]
         var byUser: [UserID: Readers] = [:]
         var byTicket: [String: Int] = [:]
+        var places: [Int: (device: Readers, user: Readers)] = [:]
         /// When the user's last reader left, for those who have none.
         var lastSeen: [UserID: Timestamp] = [:]
         /// Those who are there at the other end of a bridge, by their devices here.
@@ -29,12 +40,33 @@ package final class Registry: Sendable {
         func bridgedDevice(of user: UserID) -> DeviceID? {
             self.bridged.values.lazy.compactMap { $0.first { $0.value == user }?.key }.first
         }
+
+        /// Those of the subscription's device and user, found or made.
+        mutating func readers(of subscription: Subscription) -> (device: Readers, user: Readers) {
+            let device = self.byDevice[subscription.device] ?? Readers()
+            let user = self.byUser[subscription.user] ?? Readers()
+            self.byDevice[subscription.device] = device
+            self.byUser[subscription.user] = user
+            return (device, user)
+        }
+
+        /// Forgets what nobody needs to find any more.
+        mutating func tidy(_ device: Readers, _ user: Readers, of subscription: Subscription) {
+            if device.isEmpty, device.placeCount == 0 { self.byDevice[subscription.device] = nil }
+            guard user.isEmpty, user.placeCount == 0 else { return }
+            self.byUser[subscription.user] = nil
+            if let lastSeen = user.lastSeen { self.lastSeen[subscription.user] = lastSeen }
+        }
     }
 
-    /// The readers of one device, or of one user.
-    private struct Readers {
+    /// The readers of one device, or of one user. Only touched under the registry's lock.
+    private final class Readers {
         var streams: Set<Int> = []
         var polls: Set<Int> = []
+        /// ``Place``s that are held, read by or not.
+        var placeCount = 0
+        /// When the last reader left, if there is none.
+        var lastSeen: Timestamp?
 
         var isEmpty: Bool { self.streams.isEmpty && self.polls.isEmpty }
         var all: Set<Int> { self.streams.union(self.polls) }
@@ -45,12 +77,14 @@ package final class Registry: Sendable {
             return ids.count - (older.map { ids.contains($0) } == true ? 1 : 0)
         }
 
-        mutating func insert(_ id: Int, isPoll: Bool) {
+        func insert(_ id: Int, isPoll: Bool) {
             if isPoll { self.polls.insert(id) } else { self.streams.insert(id) }
         }
 
-        mutating func remove(_ id: Int) {
+        /// - parameter now: `nil` if that it was there until now is to be forgotten.
+        func remove(_ id: Int, at now: Timestamp?) {
             if self.polls.remove(id) == nil { self.streams.remove(id) }
+            if self.isEmpty { self.lastSeen = now }
         }
     }
 
@@ -78,32 +112,73 @@ package final class Registry: Sendable {
         deinit { self.registry.remove(self.id) }
     }
 
-    /// Takes a place, or says that there is none: 8 streams for each device, 32 for each user. Polls that wait have
-    /// places of their own, as many.
+    /// What a connection that polls again and again keeps, so that its device and user need not be looked for each
+    /// time. It counts as no reader.
+    final class Place: Sendable {
+        fileprivate let id: Int
+        fileprivate let subscription: Subscription
+        private let registry: Registry
+
+        fileprivate init(id: Int, _ subscription: Subscription, registry: Registry) {
+            self.id = id
+            self.subscription = subscription
+            self.registry = registry
+        }
+
+        deinit { self.registry.remove(self.id, of: self.subscription) }
+    }
+
+    func place(for subscription: Subscription) -> Place {
+        let id = self.state.withLock { state in
+            let id = state.nextID
+            state.nextID += 1
+            let readers = state.readers(of: subscription)
+            readers.device.placeCount += 1
+            readers.user.placeCount += 1
+            state.places[id] = readers
+            return id
+        }
+        return Place(id: id, subscription, registry: self)
+    }
+
+    private func remove(_ place: Int, of subscription: Subscription) {
+        self.state.withLock { state in
+            guard let (device, user) = state.places.removeValue(forKey: place) else { return }
+            device.placeCount -= 1
+            user.placeCount -= 1
+            state.tidy(device, user, of: subscription)
+        }
+    }
+
+    /// Takes one of the bounded places of readers, or says that there is none: 8 streams for each device, 32 for each
+    /// user. Polls that wait have places of their own, as many.
     ///
+    /// - parameter place: of the same subscription.
     /// - returns: the place, and the older stream of the same ticket that must end.
     /// - throws: ``Problem`` `too-many-streams`.
     func reserve(
-        _ subscription: Subscription, loop: Int
+        _ subscription: Subscription, from address: SocketAddress? = nil, loop: Int, at place: Place? = nil
     ) throws(Problem) -> (Reservation, replaced: (id: Int, loop: Int)?) {
+        let now = self.time.now
         let reserved: (id: Int, replaced: (id: Int, loop: Int)?)? = self.state.withLock { state in
             let older = subscription.ticket.flatMap { state.byTicket[$0] }
             let isPoll = subscription.transport == .poll
-            guard
-                state.byDevice[subscription.device, default: Readers()].count(ofPolls: isPoll, but: older)
-                    < self.settings.streamsPerDeviceMax,
-                state.byUser[subscription.user, default: Readers()].count(ofPolls: isPoll, but: older)
-                    < self.settings.streamsPerUserMax
-            else { return nil }
+            let (device, user) = place.flatMap { state.places[$0.id] } ?? state.readers(of: subscription)
+            guard device.count(ofPolls: isPoll, but: older) < self.settings.streamsPerDeviceMax,
+                user.count(ofPolls: isPoll, but: older) < self.settings.streamsPerUserMax
+            else {
+                state.tidy(device, user, of: subscription)
+                return nil
+            }
             let id = state.nextID
             state.nextID += 1
-            state.entries[id] = Entry(subscription: subscription, loop: loop)
-            state.byDevice[subscription.device, default: Readers()].insert(id, isPoll: isPoll)
-            state.byUser[subscription.user, default: Readers()].insert(id, isPoll: isPoll)
-            state.lastSeen[subscription.user] = nil
+            let reader = Reader(id: id, subscription: subscription, loop: loop, address: address, openedAt: now)
+            state.entries[id] = Entry(reader: reader, device: device, user: user)
+            device.insert(id, isPoll: isPoll)
+            user.insert(id, isPoll: isPoll)
             if let ticket = subscription.ticket { state.byTicket[ticket] = id }
             if let older { state.entries[older]?.isReplaced = true }
-            return (id, older.flatMap { older in state.entries[older].map { (older, $0.loop) } })
+            return (id, older.flatMap { older in state.entries[older].map { (older, $0.reader.loop) } })
         }
         guard let reserved else { throw Problem(.tooManyStreams) }
         return (Reservation(id: reserved.id, registry: self), reserved.replaced)
@@ -116,15 +191,14 @@ package final class Registry: Sendable {
         let now = self.time.now
         self.state.withLock { state in
             guard let entry = state.entries.removeValue(forKey: id) else { return }
-            let subscription = entry.subscription
-            state.byDevice[subscription.device]?.remove(id)
-            if state.byDevice[subscription.device]?.isEmpty == true { state.byDevice[subscription.device] = nil }
+            let subscription = entry.reader.subscription
+            // Nobody waits for the return of who said goodbye.
+            let seenAt = entry.isGoodbye ? nil : now
+            entry.device.remove(id, at: seenAt)
+            entry.user.remove(id, at: seenAt)
+            if entry.user.isEmpty { state.lastSeen[subscription.user] = nil }
+            state.tidy(entry.device, entry.user, of: subscription)
             self.signsOfLife.stoppedReading(subscription.device, at: now)
-            state.byUser[subscription.user]?.remove(id)
-            if state.byUser[subscription.user]?.isEmpty == true {
-                state.byUser[subscription.user] = nil
-                if !entry.isGoodbye { state.lastSeen[subscription.user] = now }
-            }
             if let ticket = subscription.ticket, state.byTicket[ticket] == id { state.byTicket[ticket] = nil }
         }
     }
@@ -134,7 +208,7 @@ package final class Registry: Sendable {
     package func readerCount(of device: DeviceID, for event: Event) -> Int {
         self.state.withLock { state in
             (state.byDevice[device]?.all ?? []).count { id in
-                guard let subscription = state.entries[id]?.subscription else { return false }
+                guard let subscription = state.entries[id]?.reader.subscription else { return false }
                 return subscription.filter.passes(event, in: subscription.scope)
             } + (state.isBridged(device) ? 1 : 0)
         }
@@ -152,9 +226,9 @@ package final class Registry: Sendable {
             if let device = state.bridgedDevice(of: user) {
                 return FrameRecipient.Seat(device: device, transport: .bridge)
             }
-            let entries = (state.byUser[user]?.all ?? []).sorted(by: >).compactMap { state.entries[$0] }
-            return entries.first { $0.subscription.readsFrames && $0.subscription.scope == .room(room) }
-                .map { FrameRecipient.Seat(device: $0.subscription.device, transport: $0.subscription.transport) }
+            return (state.byUser[user]?.all ?? []).sorted(by: >).compactMap { state.entries[$0]?.reader.subscription }
+                .first { $0.readsFrames && $0.scope == .room(room) }
+                .map { FrameRecipient.Seat(device: $0.device, transport: $0.transport) }
         }
     }
 
@@ -162,8 +236,9 @@ package final class Registry: Sendable {
     package func isPresent(_ user: UserID, grace: Duration) -> Bool {
         let horizon = self.time.now.advanced(by: .zero - grace)
         return self.state.withLock { state in
-            state.byUser[user] != nil || state.bridgedDevice(of: user) != nil
-                || state.lastSeen[user].map { $0 >= horizon } ?? false
+            let readers = state.byUser[user]
+            guard readers?.isEmpty != false, state.bridgedDevice(of: user) == nil else { return true }
+            return [readers?.lastSeen, state.lastSeen[user]].contains { $0.map { $0 >= horizon } ?? false }
         }
     }
 
@@ -171,7 +246,7 @@ package final class Registry: Sendable {
     package func isRelayed(_ user: UserID) -> Bool? {
         self.state.withLock { state in
             let entries = (state.byUser[user]?.all ?? []).compactMap { state.entries[$0] }
-            return entries.isEmpty ? nil : entries.allSatisfy(\.subscription.isRelayed)
+            return entries.isEmpty ? nil : entries.allSatisfy(\.reader.subscription.isRelayed)
         }
     }
 
@@ -179,7 +254,7 @@ package final class Registry: Sendable {
     package func transport(of device: DeviceID) -> Transport? {
         self.state.withLock { state in
             if state.isBridged(device) { return .bridge }
-            return state.byDevice[device]?.all.max().flatMap { state.entries[$0]?.subscription.transport }
+            return state.byDevice[device]?.all.max().flatMap { state.entries[$0]?.reader.subscription.transport }
         }
     }
 
@@ -200,7 +275,7 @@ package final class Registry: Sendable {
     func wires(of device: DeviceID) -> [(id: Int, loop: Int, transport: Transport)] {
         self.state.withLock { state in
             (state.byDevice[device]?.all ?? []).compactMap { id in
-                state.entries[id].map { (id, $0.loop, $0.subscription.transport) }
+                state.entries[id].map { (id, $0.reader.loop, $0.reader.subscription.transport) }
             }
         }
     }
@@ -213,8 +288,8 @@ package final class Registry: Sendable {
         let horizon = self.time.now.advanced(by: .zero - grace)
         return self.state.withLock { state in
             state.lastSeen = state.lastSeen.filter { $0.value >= horizon }
-            let bridged = state.bridged.values.flatMap(\.values)
-            return Set(state.byUser.keys).union(state.lastSeen.keys).union(bridged)
+            let reading = state.byUser.filter { !$0.value.isEmpty || $0.value.lastSeen.map { $0 >= horizon } == true }
+            return Set(reading.keys).union(state.lastSeen.keys).union(state.bridged.values.flatMap(\.values))
         }
     }
 
@@ -230,6 +305,20 @@ package final class Registry: Sendable {
             state.bridged[bridge] = devices.isEmpty ? nil : devices
         }
     }
+
+    /// Open streams and waiting polls, ascending by id; at most `limit`.
+    func readers(of user: UserID?, by transport: Transport?, after: Int, limit: Int) -> [Reader] {
+        let found = self.state.withLock { state in
+            state.entries.values.map(\.reader).filter { reader in
+                reader.id > after && user.map { reader.subscription.user == $0 } ?? true
+                    && transport.map { reader.subscription.transport == $0 } ?? true
+            }
+        }
+        return Array(found.sorted { $0.id < $1.id }.prefix(limit))
+    }
+
+    /// The loop of an open stream or a waiting poll; `nil` if there is none of this id any more.
+    func loop(of id: Int) -> Int? { self.state.withLock { $0.entries[id]?.reader.loop } }
 
     /// Open streams and waiting polls in all.
     package var readerCount: Int { self.state.withLock { $0.entries.count } }

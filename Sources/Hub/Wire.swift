@@ -69,4 +69,6 @@ package protocol StreamSink: AnyObject {
 /// Why the server ends a stream; `stream.end` says it.
 package enum StreamEndReason: String, Sendable, CaseIterable {
     case rotate, drain, revoked, expired, replaced, slow, limit
+    /// An admin cut it.
+    case cut
 }

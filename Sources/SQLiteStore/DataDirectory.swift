@@ -14,6 +14,7 @@ import Darwin
 final class DataDirectory: Sendable {
     let path: String
     var databasePath: String { self.path + "/comblang.sqlite" }
+    var copies: CopyDirectory { CopyDirectory(path: self.path + "/backups") }
     /// `nil` once unlocked.
     private let lockDescriptor: Mutex<Int32?>
 
@@ -28,7 +29,30 @@ final class DataDirectory: Sendable {
         } catch {
             throw StoreError(.unwritable, "The data directory \(path) cannot be made.")
         }
-        let descriptor = try Self.openPrivately(path + "/comblang.lock")
+        self.lockDescriptor = Mutex(try Self.lock(path, with: try Self.openPrivately(path + "/comblang.lock")))
+        // SQLite would make the file readable for all; its -wal and -shm get the mode of the file.
+        Self.closeDescriptor(try Self.openPrivately(path + "/comblang.sqlite"))
+    }
+
+    /// Locks a directory that is there, and makes and changes nothing. One that was never served has no lock to take.
+    ///
+    /// - throws: as above.
+    init(lookingAt path: String) throws(StoreError) {
+        self.path = path
+        let file = path + "/comblang.lock"
+        let descriptor = open(file, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            guard errno == ENOENT else {
+                throw StoreError(.unwritable, "\(file) cannot be read: \(Self.text(of: errno)).")
+            }
+            self.lockDescriptor = Mutex(nil)
+            return
+        }
+        self.lockDescriptor = Mutex(try Self.lock(path, with: descriptor))
+    }
+
+    /// Returns the descriptor, now with the lock.
+    private static func lock(_ path: String, with descriptor: Int32) throws(StoreError) -> Int32 {
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             let reason = errno
             Self.closeDescriptor(descriptor)
@@ -37,9 +61,7 @@ final class DataDirectory: Sendable {
             }
             throw StoreError(.alreadyServed, "The data directory \(path) is in use by another comblang process.")
         }
-        self.lockDescriptor = Mutex(descriptor)
-        // SQLite would make the file readable for all; its -wal and -shm get the mode of the file.
-        Self.closeDescriptor(try Self.openPrivately(path + "/comblang.sqlite"))
+        return descriptor
     }
 
     deinit { self.unlock() }

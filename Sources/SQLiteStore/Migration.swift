@@ -33,11 +33,7 @@ struct Migration {
                 sql: "CREATE TABLE migration (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT")
         }
         let applied = try db.all("SELECT name FROM migration ORDER BY position") { $0.text() }
-        guard applied.count <= migrations.count, zip(applied, migrations).allSatisfy({ $0 == $1.name }) else {
-            throw StoreError(
-                .newerVersion, "The database is of a newer version of comblang than this one (\(applied.last ?? "")).")
-        }
-        let missing = migrations.dropFirst(applied.count)
+        let missing = try Self.missing(in: applied, of: migrations)
         for migration in missing {
             try db.inTransaction(.immediate) {
                 try db.execute(sql: migration.sql)
@@ -46,5 +42,16 @@ struct Migration {
             }
         }
         return missing.map(\.name)
+    }
+
+    /// Those that a database which has `applied` still needs, in order.
+    ///
+    /// - throws: ``StoreError`` `newerVersion` if the database has others than these.
+    static func missing(in applied: [String], of migrations: [Migration]) throws(StoreError) -> [Migration] {
+        guard applied.count <= migrations.count, zip(applied, migrations).allSatisfy({ $0 == $1.name }) else {
+            throw StoreError(
+                .newerVersion, "The database is of a newer version of comblang than this one (\(applied.last ?? "")).")
+        }
+        return Array(migrations.dropFirst(applied.count))
     }
 }

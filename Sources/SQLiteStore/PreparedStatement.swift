@@ -104,6 +104,23 @@ struct PreparedStatement {
         return found
     }
 
+    // MARK: Row by row
+
+    /// Begins to give rows by ``nextInteger()``, anew if it had begun; until ``end()``.
+    ///
+    /// - throws: `DatabaseError`.
+    func begin(_ values: [SQLValue]) throws {
+        self.finish()
+        try self.bind(values: values)
+    }
+
+    /// The first column of the next row; `nil` behind the last one.
+    ///
+    /// - throws: `DatabaseError`.
+    func nextInteger() throws -> Int64? { try self.next { $0.integer() } }
+
+    func end() { self.finish() }
+
     // MARK: Steps
 
     private func bind<each Value: SQLBindable>(_ value: repeat each Value) throws {

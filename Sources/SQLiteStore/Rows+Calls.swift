@@ -6,7 +6,7 @@ extension Call {
         "call", key: ["id"],
         [
             "room", "initiator", "state", "endReason", "endedBy", "audio", "video", "ringTimeoutSeconds", "createdAt",
-            "ringingAt", "answeredAt", "connectedAt", "endedAt", "deadlineAt",
+            "ringingAt", "offeredAt", "answeredAt", "connectedAt", "endedAt", "isInferred", "deadlineAt",
         ])
 
     init(_ row: inout Columns) throws {
@@ -14,16 +14,18 @@ extension Call {
             id: row.id(), room: row.id(), initiator: row.id(), state: try row.value(),
             endReason: try row.optionalValue(), endedBy: row.optionalID(),
             media: CallMedia(audio: row.flag(), video: row.flag()), ringTimeoutSeconds: Int(row.integer()),
-            createdAt: row.time(), ringingAt: row.optionalTime(), answeredAt: row.optionalTime(),
-            connectedAt: row.optionalTime(), endedAt: row.optionalTime())
+            createdAt: row.time(), ringingAt: row.optionalTime(), offeredAt: row.optionalTime(),
+            answeredAt: row.optionalTime(), connectedAt: row.optionalTime(), endedAt: row.optionalTime(),
+            isInferred: row.flag())
     }
 
     func values(deadline: Timestamp?) -> [SQLValue] {
         [
             self.id.text, self.room.text, self.initiator.text, self.state.rawValue, self.endReason?.rawValue,
             self.endedBy?.text, self.media.audio, self.media.video, self.ringTimeoutSeconds,
-            self.createdAt.milliseconds, self.ringingAt?.milliseconds, self.answeredAt?.milliseconds,
-            self.connectedAt?.milliseconds, self.endedAt?.milliseconds, deadline?.milliseconds,
+            self.createdAt.milliseconds, self.ringingAt?.milliseconds, self.offeredAt?.milliseconds,
+            self.answeredAt?.milliseconds, self.connectedAt?.milliseconds, self.endedAt?.milliseconds, self.isInferred,
+            deadline?.milliseconds,
         ]
     }
 }
@@ -34,8 +36,8 @@ extension Participant {
         "participant", key: ["call", "user"],
         [
             "device", "leg", "state", "invitedAt", "joinedAt", "leftAt", "audio", "video", "screen", "connection",
-            "connectionAt", "transport", "isBusy", "leaseCheckAt", "leaveTokenHash", "holdsCandidates",
-            "readsFrames", "isLive",
+            "connectionAt", "transport", "isBusy", "leaseCheckAt", "iceRefreshAt", "leaveTokenHash",
+            "holdsCandidates", "readsFrames", "isLive",
         ])
 
     init(_ row: inout Columns) throws {
@@ -46,7 +48,8 @@ extension Participant {
             media: ParticipantMedia(audio: row.flag(), video: row.flag(), screen: row.flag()),
             connection: try row.optionalValue(), connectionAt: row.optionalTime(),
             transport: try row.optionalValue(), isBusy: row.flag(), leaseCheckAt: row.optionalTime(),
-            leaveTokenHash: row.optionalText(), holdsCandidates: row.flag(), readsFrames: row.flag())
+            iceRefreshAt: row.optionalTime(), leaveTokenHash: row.optionalText(), holdsCandidates: row.flag(),
+            readsFrames: row.flag())
     }
 
     func values(isLive: Bool) -> [SQLValue] {
@@ -54,25 +57,32 @@ extension Participant {
             self.call.text, self.user.text, self.device?.text, self.leg?.text, self.state.rawValue,
             self.invitedAt?.milliseconds, self.joinedAt?.milliseconds, self.leftAt?.milliseconds, self.media.audio,
             self.media.video, self.media.screen, self.connection?.rawValue, self.connectionAt?.milliseconds,
-            self.transport?.rawValue, self.isBusy, self.leaseCheckAt?.milliseconds, self.leaveTokenHash,
-            self.holdsCandidates, self.readsFrames, isLive,
+            self.transport?.rawValue, self.isBusy, self.leaseCheckAt?.milliseconds,
+            self.iceRefreshAt?.milliseconds, self.leaveTokenHash, self.holdsCandidates, self.readsFrames, isLive,
         ]
     }
 }
 
 extension Leg {
-    static let table = Table("leg", key: ["id"], ["call", "user", "device", "transport", "joinedAt", "leftAt"])
+    static let table = Table(
+        "leg", key: ["id"],
+        [
+            "call", "user", "device", "transport", "joinedAt", "offeredAt", "leftAt", "endReason", "candidateTypes",
+        ])
 
     init(_ row: inout Columns) throws {
         self.init(
             id: row.id(), call: row.id(), user: row.id(), device: DeviceID(known: row.text()),
-            transport: try row.optionalValue(), joinedAt: row.time(), leftAt: row.optionalTime())
+            transport: try row.optionalValue(), joinedAt: row.time(), offeredAt: row.optionalTime(),
+            leftAt: row.optionalTime(), endReason: try row.optionalValue(),
+            candidateTypes: CandidateTypes(rawValue: Int(row.integer())))
     }
 
     var values: [SQLValue] {
         [
             self.id.text, self.call.text, self.user.text, self.device.text, self.transport?.rawValue,
-            self.joinedAt.milliseconds, self.leftAt?.milliseconds,
+            self.joinedAt.milliseconds, self.offeredAt?.milliseconds, self.leftAt?.milliseconds,
+            self.endReason?.rawValue, self.candidateTypes.rawValue,
         ]
     }
 }
@@ -149,6 +159,37 @@ extension TimelineEntry {
 
     func values(call: CallID) -> [SQLValue] {
         [call.text, self.at.milliseconds, self.kind, self.user?.text, self.data]
+    }
+}
+
+extension CallQuality {
+    /// `metrics` as JSON: what is measured grows without a migration.
+    static let table = Table(
+        "callQuality", key: ["leg", "peer"],
+        [
+            "call", "user", "firstAt", "lastAt", "reportCount", "localCandidateType", "remoteCandidateType",
+            "candidateProtocol", "relayProtocol", "metrics",
+        ])
+
+    /// A peer that was not named is `NULL`, and no `NULL` conflicts with another.
+    static let upsert = Self.table.upsert.replacing("CONFLICT (leg, peer)", with: "CONFLICT (leg, ifnull(peer, ''))")
+
+    init(_ row: inout Columns) throws {
+        let (leg, peer): (LegID, UserID?) = (row.id(), row.optionalID())
+        self.init(
+            call: row.id(), user: row.id(), leg: leg, peer: peer, firstAt: row.time(), lastAt: row.time(),
+            reportCount: Int(row.integer()), localCandidateType: try row.optionalValue(),
+            remoteCandidateType: try row.optionalValue(), candidateProtocol: try row.optionalValue(),
+            relayProtocol: try row.optionalValue(), metrics: try JSON.decode(from: row.text()))
+    }
+
+    func values() throws -> [SQLValue] {
+        [
+            self.leg.text, self.peer?.text, self.call.text, self.user.text, self.firstAt.milliseconds,
+            self.lastAt.milliseconds, self.reportCount, self.localCandidateType?.rawValue,
+            self.remoteCandidateType?.rawValue, self.candidateProtocol?.rawValue, self.relayProtocol?.rawValue,
+            try JSON.text(self.metrics),
+        ]
     }
 }
 

@@ -20,6 +20,29 @@ extension AuditEntry {
     }
 }
 
+extension Backup {
+    fileprivate static let table = Table(
+        "backup", key: ["id"],
+        [
+            "state", "file", "createdBy", "createdAt", "finishedAt", "bytes", "pagesDone", "pagesTotal", "failure",
+        ])
+
+    fileprivate init(_ row: inout Columns) throws {
+        self.init(
+            id: row.id(), state: try row.value(), file: row.text(), createdBy: row.id(), createdAt: row.time(),
+            finishedAt: row.optionalTime(), bytes: row.optionalInteger(),
+            progress: CopyProgress(pagesDone: Int(row.integer()), pagesTotal: Int(row.integer())),
+            failure: row.optionalText())
+    }
+
+    fileprivate var values: [SQLValue] {
+        [
+            self.id.text, self.state.rawValue, self.file, self.createdBy.text, self.createdAt.milliseconds,
+            self.finishedAt?.milliseconds, self.bytes, self.progress.pagesDone, self.progress.pagesTotal, self.failure,
+        ]
+    }
+}
+
 extension SQLiteReading {
     func users(_ query: UserQuery) throws -> [UserOverview] {
         var conditions = ["user.id > ?1", "user.deletedAt IS NULL"]
@@ -87,6 +110,18 @@ extension SQLiteReading {
         return "%\(escaped)%"
     }
 
+    func backup(_ id: BackupID) throws -> Backup? {
+        try self.db.first("SELECT \(Backup.table.selection) FROM backup WHERE id = ?1", [id.text]) { try Backup(&$0) }
+    }
+
+    func backups(before: BackupID?, limit: Int) throws -> [Backup] {
+        // `~` is behind all that identifiers consist of.
+        try self.db.all(
+            "SELECT \(Backup.table.selection) FROM backup WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
+            [before?.text ?? "~", limit]
+        ) { try Backup(&$0) }
+    }
+
     func auditEntries(_ query: AuditQuery) throws -> [AuditEntry] {
         var conditions: [String] = []
         var values: [SQLValue] = [query.limit]
@@ -112,6 +147,10 @@ extension SQLiteReading {
 }
 
 extension SQLiteWriter {
+    func insert(_ backup: Backup) throws { try self.db.run(Backup.table.insert, backup.values) }
+    func update(_ backup: Backup) throws { try self.db.run(Backup.table.update, backup.values) }
+    func delete(_ backup: Backup) throws { try self.db.run("DELETE FROM backup WHERE id = ?1", [backup.id.text]) }
+
     func insert(_ entry: AuditEntry) throws { try self.db.run(AuditEntry.table.insert, entry.values) }
 
     func deleteAuditEntries(before time: Timestamp, countMax: Int, limit: Int) throws -> Int {

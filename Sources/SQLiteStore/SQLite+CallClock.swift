@@ -19,6 +19,18 @@ extension SQLiteReading {
         }
     }
 
+    func iceRefreshesDue(by time: Timestamp, limit: Int) throws -> [DueICERefresh] {
+        try self.db.all(
+            """
+            SELECT participant.call, call.room, participant.user, participant.device \
+            FROM participant CROSS JOIN call ON call.id = participant.call \
+            WHERE participant.iceRefreshAt <= ?1 ORDER BY participant.iceRefreshAt, participant.position LIMIT ?2
+            """, [time.milliseconds, limit]
+        ) { row in
+            DueICERefresh(call: row.id(), room: row.id(), user: row.id(), device: DeviceID(known: row.text()))
+        }
+    }
+
     func signalsDue(by time: Timestamp, limit: Int) throws -> [PendingSignal] {
         try self.db.all(
             """
@@ -26,6 +38,12 @@ extension SQLiteReading {
             WHERE expiresAt <= ?1 ORDER BY expiresAt, seq LIMIT ?2
             """, [time.milliseconds, limit]
         ) { PendingSignal(&$0) }
+    }
+
+    func pendingSignal(_ seq: Int64) throws -> PendingSignal? {
+        try self.db.first("SELECT \(PendingSignal.table.selection) FROM pendingSignal WHERE seq = ?1", [seq]) {
+            PendingSignal(&$0)
+        }
     }
 }
 
@@ -41,9 +59,18 @@ extension SQLiteWriter {
             WHERE call = ?1 AND user = ?2 AND leg = ?3 AND state = 'joined'
             """,
             [lease.call.text, lease.user.text, lease.leg.text, checkAt.milliseconds, transport?.rawValue])
-        guard let transport else { return }
+        guard let transport,
+            try self.db.exists(
+                "SELECT 1 FROM leg WHERE id = ?1 AND transport IS NOT ?2", [lease.leg.text, transport.rawValue])
+        else { return }
+        try self.db.run("UPDATE leg SET transport = ?2 WHERE id = ?1", [lease.leg.text, transport.rawValue])
+        try self.noteTransport(transport, of: lease.call)
+    }
+
+    func setICERefresh(of due: DueICERefresh, to time: Timestamp?) throws {
         try self.db.run(
-            "UPDATE leg SET transport = ?2 WHERE id = ?1 AND transport IS NOT ?2", [lease.leg.text, transport.rawValue])
+            "UPDATE participant SET iceRefreshAt = ?3 WHERE call = ?1 AND user = ?2 AND state = 'joined'",
+            [due.call.text, due.user.text, time?.milliseconds])
     }
 
     func insert(_ signal: PendingSignal) throws {

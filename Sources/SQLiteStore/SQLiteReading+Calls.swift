@@ -25,6 +25,21 @@ extension SQLiteReading {
         }
     }
 
+    func qualities(of call: CallID) throws -> [CallQuality] {
+        try self.all(CallQuality.table, "callQuality", of: call) { try CallQuality(&$0) }
+    }
+
+    func quality(of leg: LegID, peer: UserID?) throws -> CallQuality? {
+        try self.db.first(
+            "SELECT \(CallQuality.table.selection) FROM callQuality WHERE leg = ?1 AND ifnull(peer, '') = ?2",
+            [leg.text, peer?.text ?? ""]
+        ) { try CallQuality(&$0) }
+    }
+
+    func qualityCount(of call: CallID) throws -> Int {
+        Int(try self.db.integer("SELECT count(*) FROM callQuality WHERE call = ?1", [call.text]))
+    }
+
     /// All rows of one call, in the order in which they were first inserted.
     private func all<Value>(
         _ table: Table, _ name: String, of call: CallID, _ read: (inout Columns) throws -> Value

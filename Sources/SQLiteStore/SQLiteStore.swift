@@ -12,7 +12,7 @@ package final class SQLiteStore: EventStore {
     private let writes: WriteQueue
     private let reads: ReadQueue
     /// Held for its lock.
-    private let directory: DataDirectory
+    let directory: DataDirectory
     private let logger: Logger
     /// The migrations that this opening applied, in order; all of them for a new database.
     package let appliedMigrations: [String]
@@ -47,14 +47,15 @@ package final class SQLiteStore: EventStore {
     /// Once for the process, before it opens its first database.
     private static let walBuffering = comblang_buffer_wal()
 
-    private init(_ directory: DataDirectory, logger: Logger, pageCountMax: Int?) throws {
+    /// - parameter path: `nil` for the directory's own database.
+    init(_ directory: DataDirectory, path: String? = nil, logger: Logger, pageCountMax: Int?) throws {
         guard Self.walBuffering == 0 else {
             throw StoreError(.io, "SQLite refuses how its log is written: error \(Self.walBuffering).")
         }
         var configuration = Configuration()
         configuration.busyMode = .timeout(5)
         configuration.maximumReaderCount = ReadQueue.connectionCount
-        let pool = try DatabasePool(path: directory.databasePath, configuration: configuration)
+        let pool = try DatabasePool(path: path ?? directory.databasePath, configuration: configuration)
         self.appliedMigrations = try pool.writeWithoutTransaction { db in
             // Here, as the pool sets NORMAL while it is made: commits would survive `kill -9` but not a power cut.
             try db.execute(sql: "PRAGMA synchronous = FULL")
@@ -85,7 +86,7 @@ package final class SQLiteStore: EventStore {
     }
 
     /// 4 characters of `[0-9a-z]`: two incarnations of a log share one in 1.7 million cases.
-    private static func randomEpoch() -> String {
+    static func randomEpoch() -> String {
         let alphabet = Array("0123456789abcdefghijklmnopqrstuvwxyz")
         return String((0..<4).compactMap { _ in alphabet.randomElement() })
     }
@@ -119,6 +120,8 @@ package final class SQLiteStore: EventStore {
         }
     }
 
+    package func releaseMemory() { self.pool.releaseMemoryEventually() }
+
     // MARK: Operations
 
     /// Moves what the WAL holds into the database file and empties it.
@@ -131,6 +134,12 @@ package final class SQLiteStore: EventStore {
     /// Commits the writes that wait, empties the WAL and lets go of the files and of the directory's lock. Reads and
     /// writes fail from now on. Safe to repeat.
     package func close() async {
+        await self.closeDatabase()
+        self.directory.unlock()
+    }
+
+    /// As ``close()``, but the directory stays this process's.
+    func closeDatabase() async {
         self.reads.close()
         await withCheckedContinuation { continuation in
             self.writes.close {
@@ -145,7 +154,6 @@ package final class SQLiteStore: EventStore {
                 } catch {
                     self.logger.warning("closing the database failed", metadata: ["error": "\(translated(error))"])
                 }
-                self.directory.unlock()
                 continuation.resume()
             }
         }
@@ -159,8 +167,8 @@ package final class SQLiteStore: EventStore {
         try await self.between { try String.fetchOne($0, sql: "PRAGMA \(name)") ?? "" }
     }
 
-    private func between<Value: Sendable>(_ work: @escaping @Sendable (Database) throws -> Value) async throws -> Value
-    {
+    /// Runs `work` on the writing connection between two transactions.
+    func between<Value: Sendable>(_ work: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             self.writes.between(work) { continuation.resume(with: $0) }
         }

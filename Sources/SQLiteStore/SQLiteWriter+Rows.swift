@@ -75,6 +75,7 @@ extension SQLiteWriter {
                 "DELETE FROM candidateCount WHERE call = ?1 AND sender = ?2 AND addressee = ?3 AND generation = ?4",
                 [call.text] + key.map { $0 })
         }
+        try self.saveRecord(of: new, replacing: old)
     }
 
     private func saveParticipants(_ new: CallRows, replacing old: CallRows?) throws {
@@ -104,6 +105,14 @@ extension SQLiteWriter {
 
     func insert(_ entry: TimelineEntry, of call: CallID) throws {
         try self.db.run(TimelineEntry.table.insert, entry.values(call: call))
+    }
+
+    func save(_ quality: CallQuality) throws {
+        try self.db.run(CallQuality.upsert, quality.values())
+        guard quality.isPathKnown else { return }
+        try self.db.run(
+            "UPDATE callRecord SET isRelayed = ?2 WHERE call = ?1 AND ifnull(isRelayed, -1) < ?2",
+            [quality.call.text, quality.isRelayed])
     }
 }
 

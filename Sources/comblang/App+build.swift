@@ -29,7 +29,7 @@ extension App {
     ///   - onListening: called once, with the port, when requests are taken.
     /// - throws: the store's error.
     static func buildApplication(
-        configuration: Configuration, store: any EventStore, tokens: AccessTokens, time: any TimeSource,
+        configuration: Configuration, store: any CopyingStore, tokens: AccessTokens, time: any TimeSource,
         logger: Logger, onListening: @escaping @Sendable (Int) -> Void
     ) async throws -> Server {
         let eventLoops = MultiThreadedEventLoopGroup.singleton
@@ -43,17 +43,20 @@ extension App {
         let bridging = BridgeService(
             store: store, hub: hub, statuses: bridges, on: eventLoops, time: time, ids: ids,
             settings: configuration.bridges, logger: logger)
+        let backups = Backups(store: store, kept: configuration.backupsKept, time: time, logger: logger)
         let gateway = Gateway(
-            store: store, hub: hub, authenticator: authenticator, signIn: signIn, time: time, ids: ids,
-            settings: configuration.gateway, readiness: readiness, bridges: bridges, logger: logger)
+            store: store, hub: hub, authenticator: authenticator, signIn: signIn, backups: backups,
+            time: time, ids: ids, settings: configuration.gateway, readiness: readiness,
+            bridges: bridges, logger: logger)
         let sweeps = Self.sweeps(
-            store, hub: hub, retention: configuration.retention, ids: ids, time: time, logger: logger)
+            store, hub: hub, retention: configuration.retention,
+            credentialsLifetime: configuration.gateway.turn?.credentialsLifetime, ids: ids, time: time, logger: logger)
         let application = Application(
             router: gateway.buildRouter(),
             server: gateway.serverBuilder(idleTimeout: Self.idleTimeout),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
-            services: [hub, bridging] + sweeps,
+            services: [hub, backups, bridging] + sweeps,
             onServerRunning: { channel in
                 readiness.becameReady()
                 onListening(channel.localAddress?.port ?? configuration.port)

@@ -9,11 +9,13 @@ extension App {
 
     /// What deadlines in the database ask for, each on its own clock. A turn that finds nothing writes nothing.
     static func sweeps(
-        _ store: any EventStore, hub: Hub, retention: Retention, ids: IDSource, time: any TimeSource, logger: Logger
+        _ store: any EventStore, hub: Hub, retention: Retention, credentialsLifetime: Duration?, ids: IDSource,
+        time: any TimeSource, logger: Logger
     ) -> [SweepService] {
         let presence = Presence(registry: hub.registry, startedAt: time.now)
-        let calls = CallClock(hub: hub, ids: ids, startedAt: time.now)
-        let memory = MemoryReturn(registry: hub.registry)
+        let calls = CallClock(
+            hub: hub, ids: ids, startedAt: time.now, credentialsLifetime: credentialsLifetime)
+        let memory = MemoryReturn(hub: hub, store: store)
         return [
             SweepService("calls", every: .milliseconds(500), logger: logger) {
                 try await calls.sweep(store, now: time.now)
@@ -24,7 +26,7 @@ extension App {
             SweepService("presence", every: .seconds(1), logger: logger) {
                 try await presence.sweep(store, now: time.now)
             },
-            SweepService("memory", every: .seconds(5), logger: logger) { memory.sweep() },
+            SweepService("memory", every: .seconds(5), logger: logger) { memory.sweep(now: time.now) },
             SweepService("guests", every: .seconds(60), logger: logger) {
                 let now = time.now
                 while try await store.write({

@@ -37,6 +37,14 @@ struct SecretFiles {
         try self.write(Array((token + "\n").utf8), to: Self.adminTokenName)
     }
 
+    /// - throws: ``CommandFailure`` when it is there and cannot be deleted.
+    func deleteAdminToken() throws(CommandFailure) {
+        let path = self.file(Self.adminTokenName)
+        guard unlink(path) == 0 || errno == ENOENT else {
+            throw CommandFailure("cannot delete \(path): \(Self.systemMessage())")
+        }
+    }
+
     func file(_ name: String) -> String { self.directory + "/" + name }
 
     /// Writes a new file whole and durably, or not at all: a half secret after a power cut would void every token.

@@ -36,6 +36,7 @@ struct CallClockTests {
     @Test func missedUserMayStillJoinWhatGoesOn() throws {
         var script = CallScript(inviting: [1, 2])
         try script.join(2)
+        try script.answer(0, 2, offer: script.offer(2, 0).id)
         script.wait(.seconds(60))
         #expect(script.state(of: 1) == .left)
         try script.join(1)
@@ -46,8 +47,43 @@ struct CallClockTests {
         var script = CallScript(inviting: [1])
         script.wait(.seconds(58))
         try script.join(1)
-        #expect(script.wait(.seconds(600)).isEmpty)
+        #expect(script.wait(.milliseconds(59_999)).isEmpty)
         #expect(script.call.state == .ringing)
+    }
+
+    @Test func joinerWhoNeverOffersIsPutOutAsIfTheOfferWasNotAnswered() throws {
+        var rung = CallScript(inviting: [1])
+        try rung.join(1)
+        let actions = rung.wait(.seconds(60))
+        #expect(
+            actions.contains(.record(.participant(.fixture(1), .rejected, leg: .fixture(1001), reason: "no-offer"))))
+        #expect(rung.call.endReason == .rejected && rung.call.endedBy == nil)
+        #expect(rung.machine.rows.legs.map(\.endReason) == [.ended, .timeout])
+
+        var open = CallScript()
+        try open.join(1)
+        open.wait(.seconds(60))
+        #expect(open.state(of: 1) == .rejected && open.call.state == .ringing)
+    }
+
+    @Test func whoeverHasOfferedOrWasOfferedToOnceMayStay() throws {
+        // The first one there has nobody to offer to; the peer of a reloaded page waits for its offer.
+        var script = try CallScript.active()
+        try script.join(1)
+        #expect(script.wait(.milliseconds(59_999)).isEmpty)
+        #expect(script.wait(.milliseconds(1)).contains(.announceEnded))
+        #expect(script.call.endReason == .completed)
+        #expect(script.state(of: 1) == .rejected && script.state(of: 0) == .left)
+
+        // A mesh in which the hub leaves: the others had their offers.
+        var mesh = CallScript()
+        for user in [1, 2] {
+            try mesh.join(user)
+            try mesh.answer(0, user, offer: mesh.offer(user, 0).id)
+        }
+        try mesh.leave(0)
+        #expect(mesh.wait(.seconds(120)).isEmpty)
+        #expect(mesh.call.state == .active)
     }
 
     @Test func lateTurnDecidesAsAnEarlyOneWouldHave() {
@@ -211,7 +247,9 @@ struct CallClockTests {
         _ = try script.report(0, .failed)
         _ = try script.report(1, .failed)
         try script.join(1)
-        #expect(script.wait(.seconds(60)).isEmpty)
+        try script.offer(1, 0)
+        script.wait(.seconds(59))
+        #expect(script.call.state == .active)
     }
 
     @Test func noCallIsLongerThanTwelveHours() throws {

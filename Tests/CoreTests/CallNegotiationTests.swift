@@ -179,8 +179,14 @@ struct CallNegotiationTests {
         var script = try CallScript.active()
         try script.candidates(1, 0, ufrags: ["u"], count: Limits.candidatesPerGenerationMax)
         var lines = 0
-        for _ in 1...1000 { lines += try script.candidates(1, 0, ufrags: ["u"]).actions.count - 1 }
-        #expect(lines == 10)
+        var dropped = 0
+        for _ in 1...1000 {
+            for action in try script.candidates(1, 0, ufrags: ["u"]).actions {
+                if case .record = action { lines += 1 }
+                if case .countDropped(let count) = action { dropped += count }
+            }
+        }
+        #expect(lines == 10 && dropped == 1000)
     }
 
     @Test func rememberedDescriptionsAreBounded() throws {

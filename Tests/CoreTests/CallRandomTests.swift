@@ -132,10 +132,9 @@ private struct RandomRun {
             case .tellExpired: self.reached.insert("expired")
             case .tellAnsweredElsewhere: self.reached.insert("taken over")
             case .record(.state(let state)): self.reached.insert(state.rawValue)
-            case .record(.ended(let reason, _)): self.reached.insert(reason.rawValue)
-            case .announceCreated, .announceUpdated, .announceParticipant, .announceEnded, .ring, .tellDeclined,
-                .forgetSignals,
-                .forgetAllSignals, .record:
+            case .record(.ended(let reason, _, _)): self.reached.insert(reason.rawValue)
+            case .announceCreated, .announceUpdated, .announceParticipant, .announceEnded, .ring, .forgetSignals,
+                .forgetAllSignals, .record, .countDropped, .tellDeclined:
                 break
             }
         }
@@ -330,7 +329,7 @@ private struct RandomRun {
     private func brokenRecord(of actions: [CallAction], _ before: CallRows) -> String? {
         let after = self.machine.rows
         let records = actions.compactMap { if case .record(let entry) = $0 { entry } else { nil } }
-        let ends = records.count { if case .ended(after.call.endReason, _) = $0 { true } else { false } }
+        let ends = records.count { if case .ended(after.call.endReason, _, _) = $0 { true } else { false } }
         let hasEnded = before.call.state != .ended && after.call.state == .ended
         guard ends == (hasEnded ? 1 : 0), actions.count(where: { $0 == .announceEnded }) == ends else {
             return "\(ends) ends are told"

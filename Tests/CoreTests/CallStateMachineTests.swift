@@ -212,7 +212,10 @@ struct CallPlaceTests {
 
     @Test func reportOfTheSameChangesNothing() throws {
         var script = try CallScript.active()
-        #expect(try script.report(1, .disconnected) == [.announceParticipant(.fixture(1))])
+        #expect(
+            try script.report(1, .disconnected) == [
+                .announceParticipant(.fixture(1)), .record(.connection(.fixture(1), .disconnected)),
+            ])
         #expect(try script.report(1, .disconnected).isEmpty)
         #expect(script.call.connectedAt == nil)
     }

@@ -337,7 +337,7 @@ struct CallTests {
 
     @Test func iceServersAreTheConfiguredOnes() async throws {
         var settings = GatewaySettings()
-        settings.iceServerURLs = ["stun:stun.example.test:3478"]
+        settings.stunURLs = ["stun:stun.example.test:3478"]
         try await TestServer.run(settings: settings) { server in
             let siti = try await server.signUp("siti")
             let reply = try await siti.get("/v1/ice-servers")

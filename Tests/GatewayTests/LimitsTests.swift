@@ -78,6 +78,36 @@ struct LimitsTests {
                 refused: [list(#""@alice""#, 51)]),
         ]
 
+        /// Of a report about a call of Alice's own.
+        static let quality: [Bound] = [
+            Bound(
+                field: "rttMs", method: .post, path: "/v1/calls/{call}/quality", body: #"{"rttMs":%}"#,
+                taken: ["0", "60000", "0.25"], refused: ["-1", "60000.5", "true", "\"48\""]),
+            Bound(
+                field: "packetLoss", method: .post, path: "/v1/calls/{call}/quality", body: #"{"packetLoss":%}"#,
+                taken: ["0", "1", "0.004"], refused: ["-0.1", "1.001"]),
+            Bound(
+                field: "jitterMs", method: .post, path: "/v1/calls/{call}/quality", body: #"{"jitterMs":%}"#,
+                taken: ["60000"], refused: ["-1", "60001"]),
+            Bound(
+                field: "sendKbps", method: .post, path: "/v1/calls/{call}/quality", body: #"{"sendKbps":%}"#,
+                taken: ["10000000"], refused: ["-1", "10000001"]),
+            Bound(
+                field: "receiveKbps", method: .post, path: "/v1/calls/{call}/quality", body: #"{"receiveKbps":%}"#,
+                taken: ["10000000"], refused: ["-1", "10000001"]),
+            Bound(
+                field: "framesPerSecond", method: .post, path: "/v1/calls/{call}/quality",
+                body: #"{"framesPerSecond":%}"#,
+                taken: ["1000"], refused: ["-1", "1001"]),
+            Bound(
+                field: "localCandidateType", method: .post, path: "/v1/calls/{call}/quality",
+                body: #"{"localCandidateType":%}"#,
+                taken: [#""relay""#], refused: [#""tunnel""#, "1"]),
+            Bound(
+                field: "relayProtocol", method: .post, path: "/v1/calls/{call}/quality", body: #"{"relayProtocol":%}"#,
+                taken: [#""tls""#], refused: [#""quic""#]),
+        ]
+
         private static func letters(_ count: Int) -> String { String(repeating: "x", count: count) }
         private static func repeated(_ text: String, _ count: Int) -> String { String(repeating: text, count: count) }
         private static func list(_ text: String, _ count: Int) -> String {
@@ -92,14 +122,16 @@ struct LimitsTests {
         try await TestServer.run { server in
             let alice = try await server.signUp("alice")
             _ = try await alice.makeRoom("lobby")
+            let created = try await alice.post("/v1/rooms/lobby/calls", ["media": ["audio": true, "video": true]])
+            let call = created.json["call"]?["id"]?.stringValue ?? ""
             let send = { @Sendable (bound: Bound, value: String) in
                 var headers: HTTPFields = [.authorization: "Bearer \(alice.token)"]
                 if let name = bound.header { headers[name] = value }
                 return try await server.send(
-                    bound.method, bound.path.replacing("%", with: value),
+                    bound.method, bound.path.replacing("%", with: value).replacing("{call}", with: call),
                     text: bound.body.map { $0.replacing("%", with: value) }, headers: headers)
             }
-            for bound in Bound.all {
+            for bound in Bound.all + Bound.quality {
                 for value in bound.refused {
                     let reply = try await send(bound, value)
                     #expect(reply.status == 422, "\(bound.field) \(value.prefix(40)): \(reply.text)")

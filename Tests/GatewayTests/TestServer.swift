@@ -15,12 +15,14 @@ import Testing
 
 /// A server on a real SQLite store in a directory of its own; its clock moves by hand.
 struct TestServer: Sendable {
+    let directory: String
     let store: SQLiteStore
     let clock: ManualClock
     let gateway: Gateway
     let tokens: AccessTokens
     let client: any TestClientProtocol
     let recorder: EventRecorder
+    static let backupsKept = 2
     /// Makes a turn at ``turn(after:)`` only.
     private let calls: CallClock
     private let presence: Presence
@@ -43,21 +45,25 @@ struct TestServer: Sendable {
         let tokens = await AccessTokens(secret: Data(repeating: 7, count: 32))
         let hub = try await Hub.following(
             store, on: MultiThreadedEventLoopGroup.singleton, settings: hubSettings, time: clock, logger: logger)
+        let backups = Backups(store: store, kept: Self.backupsKept, time: clock, logger: logger)
         let gateway = Gateway(
             store: store, hub: hub,
             authenticator: try await Authenticator(store: store, tokens: tokens, time: clock, logger: logger),
             signIn: SignIn(
                 store: store, passwords: PasswordHasher(cost: .negligible), tokens: tokens, time: clock, ids: ids),
-            time: clock, ids: ids, settings: settings, readiness: Readiness(), logger: logger)
+            backups: backups, time: clock, ids: ids, settings: settings, readiness: Readiness(), logger: logger)
         let app = Application(
             router: gateway.buildRouter(), server: gateway.serverBuilder(idleTimeout: .seconds(60)),
             configuration: .init(address: .hostname("127.0.0.1", port: 0)),
-            services: [hub], logger: logger)
+            services: [hub, backups], logger: logger)
         try await app.test(setup) { client in
             try await body(
                 TestServer(
-                    store: store, clock: clock, gateway: gateway, tokens: tokens, client: client, recorder: recorder,
-                    calls: CallClock(hub: hub, ids: ids, startedAt: clock.now),
+                    directory: directory.path, store: store, clock: clock, gateway: gateway, tokens: tokens,
+                    client: client, recorder: recorder,
+                    calls: CallClock(
+                        hub: hub, ids: ids, startedAt: clock.now,
+                        credentialsLifetime: settings.turn?.credentialsLifetime),
                     presence: Presence(registry: hub.registry, startedAt: clock.now)))
         }
         await store.close()

@@ -254,6 +254,26 @@ struct HubBehindTests {
         #expect(world.hub.registry.usersPresent(grace: .seconds(30)) == [World.alice.id, World.bob.id])
     }
 
+    @Test func whatIsOldLeavesMemoryAndIsReadFromDisk() async throws {
+        let world = try await World()
+        try await world.join(World.alice)
+        var seqs = [try await world.post()]
+        try await world.tick()
+        try await world.whileRunning {
+            await world.secondsPass(45)
+            let early = try await world.open(World.alice, from: World.after(seqs[0] - 1))
+            #expect(early.seqs == seqs)
+            #expect(world.store.readCount == 0)
+            await world.secondsPass(45)
+            seqs.append(try await world.post())
+            try await world.tick()
+            let late = try await world.open(World.alice, from: World.after(seqs[0] - 1))
+            try await world.settle { late.seqs.count >= seqs.count }
+            #expect(late.seqs == seqs)
+            #expect(world.store.readCount > 0)
+        }
+    }
+
     @Test func aNewerStreamOfATicketReplacesTheOlder() async throws {
         let world = try await World()
         let older = try await world.open(World.alice, ticket: "t")

@@ -15,14 +15,13 @@ struct HubRepeatedPollTests {
     private struct Poller: Sendable {
         let world: HubWorld
         let reader: NIOLoopBound<PollReader>
-        let admission: Admission
 
         init?(_ world: HubWorld, _ admission: Admission) async throws {
             let reader = try await world.onLoop {
                 world.hub.rest(admission, on: world.loop).map { NIOLoopBound($0, eventLoop: world.loop) }
             }
             guard let reader else { return nil }
-            (self.world, self.reader, self.admission) = (world, reader, admission)
+            (self.world, self.reader) = (world, reader)
         }
 
         /// Polls; `nil` if it was declined, else a box for the answer's seqs, or `[-1]` for an end.
@@ -32,10 +31,9 @@ struct HubRepeatedPollTests {
             -> Box?
         {
             let box = Box()
-            let reservation = try self.world.hub.reserve(self.admission.subscription, on: self.world.loop)
             let isTaken = try await self.world.onLoop {
                 self.reader.value.poll(
-                    after: Cursor(epoch: epoch, seq: seq), limit: limit, timeout: wait, reservation
+                    after: Cursor(epoch: epoch, seq: seq), limit: limit, timeout: wait
                 ) { result in
                     switch result {
                     case .events(let page): box.answer(page.events.map(\.event.seq), page.cursor.seq)
@@ -135,6 +133,30 @@ struct HubRepeatedPollTests {
             await poller.world.secondsPass(61)
             #expect(try await poller.poll(after: 1) == nil)
         }
+    }
+
+    @Test func onlyPollsThatWaitTakeAPlace() async throws {
+        var settings = HubSettings()
+        settings.streamsPerDeviceMax = 2
+        let poller = try await self.poller(settings: settings)
+        let world = poller.world
+        let admission = try await world.admit(World.alice, from: World.after(1), transport: .poll)
+        let others = [
+            try #require(try await Poller(world, admission)), try #require(try await Poller(world, admission)),
+        ]
+        let waiting = try #require(try await poller.poll(after: 1))
+        #expect(try await others[0].poll(after: 1) != nil)
+        #expect(try await others[1].poll(after: 1) == nil, "two of the device wait")
+        #expect(world.hub.registry.readerCount == 2)
+        let seq = try await world.post()
+        try await world.tick()
+        #expect(waiting.seqs == [seq])
+        #expect(world.hub.registry.readerCount == 0, "those that rest count for nothing")
+        #expect(try await others[1].poll(after: seq) != nil)
+        // Whoever rests was seen when its wait ended, not later.
+        try await world.onLoop { others[1].reader.value.forget() }
+        world.clock.advance(by: .seconds(31))
+        #expect(world.hub.registry.usersPresent(grace: .seconds(30)).isEmpty)
     }
 
     @Test func aDrainAnswersAndForgetsAll() async throws {

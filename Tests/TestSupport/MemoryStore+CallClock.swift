@@ -17,10 +17,23 @@ extension MemoryReading {
             }
     }
 
+    func iceRefreshesDue(by time: Timestamp, limit: Int) throws -> [DueICERefresh] {
+        let due = self.state.calls.values.flatMap { rows in rows.participants.map { (rows.call.room, $0) } }
+            .filter { $0.1.iceRefreshAt.map { $0 <= time } ?? false }
+        return due.sorted { ($0.1.iceRefreshAt ?? time, $0.1.user) < ($1.1.iceRefreshAt ?? time, $1.1.user) }
+            .prefix(limit).compactMap { room, participant in
+                participant.device.map {
+                    DueICERefresh(call: participant.call, room: room, user: participant.user, device: $0)
+                }
+            }
+    }
+
     func signalsDue(by time: Timestamp, limit: Int) throws -> [PendingSignal] {
         let due = self.state.pendingSignals.filter { $0.expiresAt <= time }
         return Array(due.sorted { ($0.expiresAt, $0.seq) < ($1.expiresAt, $1.seq) }.prefix(limit))
     }
+
+    func pendingSignal(_ seq: Int64) throws -> PendingSignal? { self.state.pendingSignals.first { $0.seq == seq } }
 }
 
 extension MemoryWriter {
@@ -39,6 +52,16 @@ extension MemoryWriter {
             rows.legs[index].transport = transport ?? rows.legs[index].transport
         }
         self.state.calls[lease.call] = rows
+        self.saveRecord(of: rows)
+    }
+
+    func setICERefresh(of due: DueICERefresh, to time: Timestamp?) throws {
+        guard var rows = self.state.calls[due.call] else { return }
+        for index in rows.participants.indices
+        where rows.participants[index].user == due.user && rows.participants[index].state == .joined {
+            rows.participants[index].iceRefreshAt = time
+        }
+        self.state.calls[due.call] = rows
     }
 
     func insert(_ signal: PendingSignal) throws {

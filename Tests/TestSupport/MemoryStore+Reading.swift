@@ -125,7 +125,7 @@ extension MemoryReading {
         let terms = query.search.map(SearchTerms.init)
         let ascends = query.afterSeq != nil && query.beforeSeq == nil
         let found = self.state.messages.values.filter { message in
-            message.room == query.room
+            query.room.map { message.room == $0 } ?? true
                 && query.beforeSeq.map { message.seq < $0 } ?? true
                 && query.afterSeq.map { message.seq > $0 } ?? true
                 && query.user.map { message.user == $0 } ?? true
@@ -170,6 +170,14 @@ extension MemoryReading {
     }
 
     func timeline(of call: CallID) throws -> [TimelineEntry] { self.state.timelines[call] ?? [] }
+
+    func qualities(of call: CallID) throws -> [CallQuality] { self.state.qualities.filter { $0.call == call } }
+
+    func quality(of leg: LegID, peer: UserID?) throws -> CallQuality? {
+        self.state.qualities.first { $0.leg == leg && $0.peer == peer }
+    }
+
+    func qualityCount(of call: CallID) throws -> Int { try self.qualities(of: call).count }
 
     // MARK: The log
 

@@ -199,6 +199,7 @@ final class MemoryWriter: MemoryReading, StoreWriter {
         rows.legs = Self.merged(self.state.calls[id]?.legs, new.legs, key: \.id)
         self.state.calls[id] = rows
         self.state.deadlines[id] = new.deadline
+        self.saveRecord(of: rows)
     }
 
     /// What was there stays where it is, as `new` has it now; what is new follows.
@@ -213,6 +214,16 @@ final class MemoryWriter: MemoryReading, StoreWriter {
     func insert(_ entry: TimelineEntry, of call: CallID) throws {
         try self.require(self.state.calls[call] != nil, "timelineEntry.call exists")
         self.state.timelines[call, default: []].append(entry)
+    }
+
+    func save(_ quality: CallQuality) throws {
+        try self.require(
+            self.state.calls[quality.call]?.legs.contains { $0.id == quality.leg } ?? false, "callQuality.leg exists")
+        let known = self.state.qualities.firstIndex { $0.leg == quality.leg && $0.peer == quality.peer }
+        if let known { self.state.qualities[known] = quality } else { self.state.qualities.append(quality) }
+        guard quality.isPathKnown else { return }
+        let wasRelayed = self.state.records[quality.call]?.isRelayed ?? false
+        self.state.records[quality.call]?.isRelayed = wasRelayed || quality.isRelayed
     }
 
     // MARK: Idempotency and housekeeping

@@ -88,12 +88,17 @@ struct MemoryState: Sendable {
     var messages: [MessageID: Message] = [:]
     var calls: [CallID: CallRows] = [:]
     var timelines: [CallID: [TimelineEntry]] = [:]
+    /// In the order of their first reports.
+    var qualities: [CallQuality] = []
+    var records: [CallID: CallRecord] = [:]
+    var callsSeen: [UserID: Timestamp] = [:]
     /// As stored; a call without one has ended.
     var deadlines: [CallID: Timestamp] = [:]
     /// Ascending by seq.
     var pendingSignals: [PendingSignal] = []
     var answers: [AnswerKey: IdempotentAnswer] = [:]
     var bridging = MemoryBridges()
+    var backups: [BackupID: Backup] = [:]
     /// In the order in which they were written.
     var audit: [AuditEntry] = []
 

@@ -30,6 +30,8 @@ package enum CallAction: Hashable, Sendable {
     case forgetAllSignals
     /// A line of the call's record.
     case record(CallRecordEntry)
+    /// So many candidates were refused: the record counts them all.
+    case countDropped(Int)
     /// The request is answered with this problem, although what was done is kept.
     case refuse(Problem)
 }
@@ -77,12 +79,19 @@ package enum CallRecordEntry: Hashable, Sendable {
     case offerTimedOut(SignalID, from: UserID, to: UserID)
     /// The first connection of the call.
     case connected(UserID)
+    /// What a participant's ICE says, whenever that changes. A connection that flaps leaves a bounded number.
+    case connection(UserID, ConnectionState)
     /// Candidates were refused; `total` is how many of this pair and ICE generation by now. Written when the total
     /// passes a power of two, so that a flood leaves few lines.
     case dropped(from: UserID, to: UserID, total: Int)
+    /// A description, an `offer` or an `answer`, did not reach its addressee in time.
+    case expired(SignalID, kind: String, from: UserID)
+    /// Somebody archived the call's room.
+    case roomArchived(by: UserID?)
     /// What was given as the reason for ending the call.
     case reason(String, by: UserID)
-    case ended(CallEndReason, by: UserID?)
+    /// `isInferred`: nobody asked for it; it follows from a connection that was closed.
+    case ended(CallEndReason, by: UserID?, isInferred: Bool = false)
 
     /// A participant who speaks frames left as their only peer did.
     static func left(_ follower: Participant) -> CallRecordEntry {

@@ -6,10 +6,13 @@ package struct CandidateBatch: Hashable, Sendable {
     package let ufrags: [String]
     /// At least 1: an end of candidates alone counts as one.
     package let count: Int
+    /// What the candidates say of themselves, for the record.
+    package let types: CandidateTypes
 
-    package init(ufrags: [String], count: Int) {
+    package init(ufrags: [String], count: Int, types: CandidateTypes = []) {
         self.ufrags = ufrags
         self.count = count
+        self.types = types
     }
 }
 
@@ -36,6 +39,7 @@ extension CallStateMachine {
         guard isWithinQueue, sent + heldCount + batch.count <= Limits.candidatesPerGenerationMax else {
             return self.drop(batch, of: generation, along: route)
         }
+        self.changeLeg(route.fromLeg) { $0.candidateTypes.formUnion(batch.types) }
         if mustWait {
             self.rows.held.append(
                 HeldCandidates(
@@ -138,7 +142,10 @@ extension CallStateMachine {
         self.changeCount(of: generation, along: route) { $0.dropped = total }
         let refusal = CallAction.refuse(Problem(.candidateQueueFull))
         // Leading zero bits differ exactly when a power of two was passed.
-        guard before.leadingZeroBitCount != total.leadingZeroBitCount else { return [refusal] }
-        return [.record(.dropped(from: route.from, to: route.to, total: total)), refusal]
+        guard before.leadingZeroBitCount != total.leadingZeroBitCount else {
+            return [.countDropped(batch.count), refusal]
+        }
+        let record = CallAction.record(.dropped(from: route.from, to: route.to, total: total))
+        return [.countDropped(batch.count), record, refusal]
     }
 }

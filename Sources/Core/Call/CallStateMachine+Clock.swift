@@ -9,6 +9,8 @@ enum CallDeadline: Hashable, Sendable {
     case ring(UserID)
     /// A pending offer was not answered.
     case offer(SignalID)
+    /// Somebody who joined was to offer, and did not.
+    case unoffered(UserID)
     /// All joined participants have reported `failed` for long enough.
     case failed
     /// Candidates whose description, or whose answer, did not come.
@@ -37,6 +39,9 @@ extension CallRows {
             let timeout = offer.isInitial ? Limits.offerTimeout : Limits.renegotiationTimeout
             deadlines.append((offer.createdAt.advanced(by: timeout), .offer(offer.signal)))
         }
+        for (user, joinedAt) in self.unoffered {
+            deadlines.append((joinedAt.advanced(by: Limits.offerTimeout), .unoffered(user)))
+        }
         if let failedAt = self.allFailedAt {
             deadlines.append((failedAt.advanced(by: Limits.failedMax), .failed))
         }
@@ -44,6 +49,15 @@ extension CallRows {
             deadlines.append((held.createdAt.advanced(by: Limits.signalLifetime), .heldCandidates(held.signal)))
         }
         return deadlines
+    }
+
+    /// Who joined others and has not exchanged an offer with anybody since: a joiner offers, so these keep a call from
+    /// ringing and from being answered.
+    private var unoffered: [(user: UserID, joinedAt: Timestamp)] {
+        let current = Set(self.participants.compactMap { $0.state == .joined ? $0.leg : nil })
+        let present = self.legs.filter { current.contains($0.id) }
+        // The first of them found nobody to offer to.
+        return present.dropFirst().filter { $0.offeredAt == nil }.map { ($0.user, $0.joinedAt) }
     }
 
     /// Since when every joined participant reports `failed`; `nil` if one does not, or is alone.
@@ -55,6 +69,11 @@ extension CallRows {
 }
 
 extension CallStateMachine {
+    /// The server went on from a backup in which the call had not ended.
+    package mutating func restored(at now: Timestamp) -> [CallAction] {
+        self.rows.call.state == .ended ? [] : self.end(.lost, by: nil, at: now)
+    }
+
     /// Carries out what is due, in the order of its time, so that a late turn (the server was down) decides as an
     /// early one would have. Nothing is due: nothing happens.
     package mutating func timePassed(at now: Timestamp) -> [CallAction] {
@@ -78,6 +97,7 @@ extension CallStateMachine {
         case .offer(let signal):
             guard let offer = self.rows.descriptions.first(where: { $0.signal == signal }) else { return [] }
             return self.offerTimedOut(offer, at: now)
+        case .unoffered(let user): return self.depart(user, .neverOffered, at: now)
         case .heldCandidates(let signal):
             guard let index = self.rows.held.firstIndex(where: { $0.signal == signal }) else { return [] }
             return self.expiry(of: self.rows.held.remove(at: index))

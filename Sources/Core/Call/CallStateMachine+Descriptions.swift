@@ -25,10 +25,14 @@ extension CallStateMachine {
     ///
     /// Against a pending offer of the same sender, or of the polite side, it supersedes that one: both sides are told.
     ///
-    /// - parameter ufrags: those of its SDP; empty if it is encrypted.
+    /// - parameters:
+    ///   - ufrags: those of its SDP; empty if it is encrypted.
+    ///   - types: of the candidates in its SDP, for the record.
     /// - throws: ``Problem`` `call-ended`, `not-joined`, `joined-elsewhere`; `glare` with `offer` for the polite side
     ///   against a pending offer of the other.
-    package mutating func offerReceived(_ signal: IncomingSignal, ufrags: [String]) throws(Problem) -> [CallAction] {
+    package mutating func offerReceived(
+        _ signal: IncomingSignal, ufrags: [String], types: CandidateTypes = []
+    ) throws(Problem) -> [CallAction] {
         let route = try self.route(of: signal)
         var actions: [CallAction] = []
         if let pending = self.pendingOffer(between: route.from, and: route.to) {
@@ -50,6 +54,7 @@ extension CallStateMachine {
                 signal: signal.id, call: self.rows.call.id, kind: .offer, state: .pending, from: route.from,
                 fromLeg: route.fromLeg, to: route.to, toLeg: route.toLeg, ufrags: ufrags, isInitial: isInitial,
                 createdAt: signal.at))
+        self.note(signal, types: types, along: route)
         actions.append(.deliver(signal.delivery(.offer, along: route)))
         actions += self.releaseHeld(along: route)
         if isFirst { actions.append(.record(.offer(signal.id, from: route.from, to: route.to))) }
@@ -61,10 +66,11 @@ extension CallStateMachine {
     ///
     /// - throws: ``Problem`` `call-ended`, `not-joined`, `joined-elsewhere`; `stale-offer` if `offer` is not pending.
     package mutating func answerReceived(
-        _ signal: IncomingSignal, to offer: SignalID, ufrags: [String]
+        _ signal: IncomingSignal, to offer: SignalID, ufrags: [String], types: CandidateTypes = []
     ) throws(Problem) -> [CallAction] {
         let route = try self.route(of: signal)
         let pending = try self.pendingOffer(offer, to: route)
+        self.changeLeg(route.fromLeg) { $0.candidateTypes.formUnion(types) }
         self.change(pending.signal) { $0.state = .settled }
         self.remember(
             Description(
@@ -79,6 +85,8 @@ extension CallStateMachine {
         }
         if !self.isAnswered {
             self.rows.call.answeredAt = signal.at
+            // Set-up is counted from the offer that got through, not from one that was superseded or declined.
+            self.rows.call.offeredAt = pending.createdAt
             actions += self.move(to: .active)
         }
         return actions
@@ -163,6 +171,13 @@ extension CallStateMachine {
             offer == nil || pending.signal == offer
         else { throw Problem(.staleOffer) }
         return pending
+    }
+
+    /// For the record: which legs have offered or were offered to, when the first offer came, what it carried.
+    private mutating func note(_ offer: IncomingSignal, types: CandidateTypes, along route: SignalRoute) {
+        for leg in [route.fromLeg, route.toLeg] { self.changeLeg(leg) { $0.offeredAt = $0.offeredAt ?? offer.at } }
+        self.changeLeg(route.fromLeg) { $0.candidateTypes.formUnion(types) }
+        if !self.isAnswered { self.rows.call.offeredAt = offer.at }
     }
 
     private mutating func change(_ signal: SignalID, _ body: (inout Description) -> Void) {

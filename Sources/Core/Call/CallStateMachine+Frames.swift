@@ -52,5 +52,5 @@ extension CallStateMachine {
 
 extension Departure {
     /// Nobody said so: it follows from what others did.
-    static let peerLeft = Departure.left("inferred: its peer left")
+    static let peerLeft = Departure.left("inferred: its peer left", isInferred: true)
 }

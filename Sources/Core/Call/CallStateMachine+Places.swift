@@ -77,7 +77,7 @@ extension CallStateMachine {
         if let before, before.state == .joined, let leg = before.leg {
             guard before.device == joining.device || joining.takesOver else { throw Problem(.joinedElsewhere) }
             try self.requireLegs(of: joining.user)
-            self.closeLeg(leg, at: now)
+            self.closeLeg(leg, before.device == joining.device ? .replaced : .takenOver, at: now)
             self.forgetNegotiations(of: joining.user)
             actions.append(.forgetSignals(of: leg))
         } else {
@@ -131,14 +131,16 @@ extension CallStateMachine {
 
     /// The owning device left. Leaving what one is not in changes nothing.
     ///
-    /// - parameter device: `nil` when a leave token proved the leg.
+    /// - parameters:
+    ///   - device: `nil` when a leave token proved the leg.
+    ///   - isInferred: nobody asked for it; it follows from a connection that was closed, and the record says so.
     /// - throws: ``Problem`` `joined-elsewhere`: another device of the user owns the place, and stays.
     package mutating func left(
-        _ user: UserID, device: DeviceID?, reason: String?, at now: Timestamp
+        _ user: UserID, device: DeviceID?, reason: String?, isInferred: Bool = false, at now: Timestamp
     ) throws(Problem) -> [CallAction] {
         guard let participant = self.participant(user), participant.state == .joined else { return [] }
         if let device, participant.device != device { throw Problem(.joinedElsewhere) }
-        return self.depart(user, .left(reason), at: now)
+        return self.depart(user, .left(reason, isInferred: isInferred), at: now)
     }
 
     /// The user is no member of the room any more, or does not exist any more.
@@ -171,7 +173,8 @@ extension CallStateMachine {
     /// The room was archived: nobody may go on in it.
     package mutating func roomArchived(by user: UserID?, at now: Timestamp) -> [CallAction] {
         guard self.rows.call.state != .ended else { return [] }
-        return self.end(self.isAnswered ? .completed : .cancelled, by: user, at: now)
+        return [.record(.roomArchived(by: user))]
+            + self.end(self.isAnswered ? .completed : .cancelled, by: user, at: now)
     }
 
     private func isSideOfTwo(_ user: UserID) -> Bool {
@@ -185,7 +188,7 @@ extension CallStateMachine {
         let leg = before.flatMap { $0.state == .joined ? $0.leg : nil }
         let expiries = self.rows.held.filter { $0.from == user || $0.to == user }.flatMap { self.expiry(of: $0) }
         let followers = self.followers(of: user)
-        self.closeLeg(leg, at: now)
+        self.closeLeg(leg, departure.leg, at: now)
         self.forgetNegotiations(of: user)
         self.change(user) { $0.goOut(as: departure.state, at: now) }
         let actions =
@@ -222,11 +225,12 @@ extension CallStateMachine {
     private mutating func settle(after user: UserID, _ departure: Departure, at now: Timestamp) -> [CallAction] {
         let joined = self.joined
         let actor = departure.isOwnDoing ? user : nil
+        let isInferred = departure.isInferred
         if self.isAnswered {
-            return joined.count < 2 ? self.end(departure.answered, by: actor, at: now) : []
+            return joined.count < 2 ? self.end(departure.answered, by: actor, isInferred: isInferred, at: now) : []
         }
         guard joined.contains(where: { $0.user == self.rows.call.initiator }) else {
-            return self.end(departure.unanswered, by: actor, at: now)
+            return self.end(departure.unanswered, by: actor, isInferred: isInferred, at: now)
         }
         guard joined.count == 1 else { return [] }
         let stillRings = self.rows.participants.contains { $0.state == .invited }
@@ -234,7 +238,8 @@ extension CallStateMachine {
         // The last to go says how it ended; who merely left a call that others declined did not cancel it.
         let wasDeclined = self.rows.participants.contains { $0.state == .rejected }
         let isCancelled = departure.unanswered == .cancelled
-        return self.end(wasDeclined && isCancelled ? .rejected : departure.unanswered, by: actor, at: now)
+        return self.end(
+            wasDeclined && isCancelled ? .rejected : departure.unanswered, by: actor, isInferred: isInferred, at: now)
     }
 
     // MARK: What participants say about themselves
@@ -272,6 +277,9 @@ extension CallStateMachine {
         guard after != before else { return [] }
         self.change(user) { $0 = after }
         var actions: [CallAction] = [.announceParticipant(user)]
+        if let connection, connection != before.connection {
+            actions.append(.record(.connection(user, connection)))
+        }
         // A report before the answer cannot be about this call's media.
         if connection == .connected, self.isAnswered, self.rows.call.connectedAt == nil {
             self.rows.call.connectedAt = now

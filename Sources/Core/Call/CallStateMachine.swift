@@ -28,13 +28,15 @@ package struct CallStateMachine: Sendable {
         package let takesOver: Bool
         /// How the device reads at this moment; `nil` if it does not.
         package let transport: Transport?
+        /// How long the TURN credentials hold that it is given; `nil` for none.
+        package let credentialsLifetime: Duration?
         /// See ``Participant/readsFrames``.
         package let readsFrames: Bool
 
         package init(
             user: UserID, device: DeviceID, leg: LegID, leaveTokenHash: String?, media: ParticipantMedia,
             holdsCandidates: Bool = false, takesOver: Bool = false, transport: Transport? = nil,
-            readsFrames: Bool = false
+            credentialsLifetime: Duration? = nil, readsFrames: Bool = false
         ) {
             self.readsFrames = readsFrames
             self.user = user
@@ -45,6 +47,7 @@ package struct CallStateMachine: Sendable {
             self.holdsCandidates = holdsCandidates
             self.takesOver = takesOver
             self.transport = transport
+            self.credentialsLifetime = credentialsLifetime
         }
     }
 
@@ -116,6 +119,7 @@ package struct CallStateMachine: Sendable {
             participant.isBusy = false
             // The joining is a request, so nobody needs to look earlier than at a stream that stays silent after it.
             participant.leaseCheckAt = now.advanced(by: Limits.streamSilenceMax)
+            participant.iceRefreshAt = joining.credentialsLifetime.map { ICERefresh.time(after: now, lifetime: $0) }
             participant.leaveTokenHash = joining.leaveTokenHash
             participant.holdsCandidates = joining.holdsCandidates
             participant.readsFrames = joining.readsFrames
@@ -126,9 +130,18 @@ package struct CallStateMachine: Sendable {
                 transport: joining.transport, joinedAt: now))
     }
 
-    mutating func closeLeg(_ leg: LegID?, at now: Timestamp) {
-        guard let index = self.rows.legs.firstIndex(where: { $0.id == leg && $0.leftAt == nil }) else { return }
-        self.rows.legs[index].leftAt = now
+    mutating func closeLeg(_ leg: LegID?, _ reason: LegEndReason, at now: Timestamp) {
+        guard let leg else { return }
+        self.changeLeg(leg) { leg in
+            guard leg.leftAt == nil else { return }
+            leg.leftAt = now
+            leg.endReason = reason
+        }
+    }
+
+    mutating func changeLeg(_ leg: LegID, _ body: (inout Leg) -> Void) {
+        guard let index = self.rows.legs.lastIndex(where: { $0.id == leg }) else { return }
+        body(&self.rows.legs[index])
     }
 
     /// Forgets what the user negotiated with anybody: offers, held candidates, counts.
@@ -145,10 +158,12 @@ package struct CallStateMachine: Sendable {
     }
 
     /// Ends the call for everybody. Who was joined has left; who was still rung stays `invited` in the record.
-    mutating func end(_ reason: CallEndReason, by user: UserID?, at now: Timestamp) -> [CallAction] {
+    mutating func end(
+        _ reason: CallEndReason, by user: UserID?, isInferred: Bool = false, at now: Timestamp
+    ) -> [CallAction] {
         let expiries = self.rows.held.flatMap { self.expiry(of: $0) }
         for participant in self.joined {
-            self.closeLeg(participant.leg, at: now)
+            self.closeLeg(participant.leg, .ended, at: now)
             self.change(participant.user) { $0.goOut(as: .left, at: now) }
         }
         self.rows.descriptions = []
@@ -158,7 +173,10 @@ package struct CallStateMachine: Sendable {
         self.rows.call.endReason = reason
         self.rows.call.endedBy = user
         self.rows.call.endedAt = now
-        return expiries + [.record(.ended(reason, by: user)), .announceEnded, .forgetAllSignals]
+        self.rows.call.isInferred = isInferred
+        return expiries + [
+            .record(.ended(reason, by: user, isInferred: isInferred)), .announceEnded, .forgetAllSignals,
+        ]
     }
 }
 
@@ -168,5 +186,6 @@ extension Participant {
         self.state = state
         self.leftAt = now
         self.leaseCheckAt = nil
+        self.iceRefreshAt = nil
     }
 }

@@ -4,30 +4,39 @@ struct Departure: Hashable, Sendable {
     let state: ParticipantState
     /// For the record: what was given as the reason, or the server's word.
     let reason: String?
+    /// For the record: why the leg ended, if there was one.
+    let leg: LegEndReason
     /// How the call ends if nobody had answered yet.
     let unanswered: CallEndReason
     /// How it ends if somebody had.
     var answered = CallEndReason.completed
     /// Whether the call is then ended by the user, and not by the server's clock.
     var isOwnDoing = true
+    /// Whether nobody asked for it: it follows from a connection that was closed.
+    var isInferred = false
 
-    static func left(_ reason: String?) -> Departure {
-        Departure(state: .left, reason: reason, unanswered: .cancelled)
+    static func left(_ reason: String?, isInferred: Bool = false) -> Departure {
+        Departure(state: .left, reason: reason, leg: .left, unanswered: .cancelled, isInferred: isInferred)
     }
 
     static func rejected(_ reason: String?) -> Departure {
-        Departure(state: .rejected, reason: reason, unanswered: .rejected)
+        Departure(state: .rejected, reason: reason, leg: .rejected, unanswered: .rejected)
     }
 
-    static let removed = Departure.left("removed")
+    static let removed = Departure(state: .left, reason: "removed", leg: .removed, unanswered: .cancelled)
 
     /// The ring ended unanswered.
-    static let missed = Departure(state: .left, reason: "missed", unanswered: .missed, isOwnDoing: false)
+    static let missed = Departure(
+        state: .left, reason: "missed", leg: .left, unanswered: .missed, isOwnDoing: false)
     /// As ``missed``, of somebody who was in another call.
-    static let busy = Departure(state: .left, reason: "busy", unanswered: .busy, isOwnDoing: false)
+    static let busy = Departure(state: .left, reason: "busy", leg: .left, unanswered: .busy, isOwnDoing: false)
     /// The first offer to a peer was not answered.
     static let offerTimedOut = Departure(
-        state: .rejected, reason: "timeout", unanswered: .rejected, isOwnDoing: false)
+        state: .rejected, reason: "timeout", leg: .timeout, unanswered: .rejected, isOwnDoing: false)
+    /// Joined, and never offered to anybody: as good as an offer that was not answered.
+    static let neverOffered = Departure(
+        state: .rejected, reason: "no-offer", leg: .timeout, unanswered: .rejected, isOwnDoing: false)
     /// The device did not hold its place.
-    static let lost = Departure(state: .lost, reason: nil, unanswered: .lost, answered: .lost, isOwnDoing: false)
+    static let lost = Departure(
+        state: .lost, reason: nil, leg: .lost, unanswered: .lost, answered: .lost, isOwnDoing: false)
 }

@@ -22,6 +22,24 @@ enum ICEAttributes {
         return nil
     }
 
+    /// The type of a candidate line: the word behind `typ`, which RFC 8839 puts eighth.
+    static func type(ofCandidate line: some StringProtocol) -> CandidateTypes {
+        let words = line.split(separator: " ", maxSplits: 8)
+        guard words.count > 7, words[6] == "typ", let type = CandidateType(rawValue: String(words[7])) else {
+            return []
+        }
+        return CandidateTypes(type)
+    }
+
+    /// The types of all `a=candidate:` lines: of an agent that gathers before it describes.
+    static func candidateTypes(ofSDP sdp: String) -> CandidateTypes {
+        let attribute = "a=candidate:"
+        let lines = sdp.utf8.split { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
+        return CandidateTypes(
+            lines.filter { $0.starts(with: attribute.utf8) }
+                .map { self.type(ofCandidate: String(decoding: $0.dropFirst(2), as: UTF8.self)) })
+    }
+
     /// In order of first appearance; what is no ufrag is left out.
     static func distinct(_ ufrags: [String]) -> [String] {
         var seen: Set<String> = []

@@ -2,8 +2,8 @@
 package struct SignalContent: Hashable, Sendable {
     /// What the call decides by.
     enum Kind: Hashable, Sendable {
-        case offer(ufrags: [String])
-        case answer(to: SignalID, ufrags: [String])
+        case offer(ufrags: [String], types: CandidateTypes)
+        case answer(to: SignalID, ufrags: [String], types: CandidateTypes)
         case candidates(CandidateBatch)
         case reject(offer: SignalID?, reason: String?)
         case renegotiate, restartICE, custom
@@ -16,14 +16,18 @@ package struct SignalContent: Hashable, Sendable {
     /// - throws: ``Problem`` `validation-failed` naming `sdp`.
     package static func offer(sdp: String) throws -> SignalContent {
         try self.check(sdp: sdp)
-        return try SignalContent(.offer(ufrags: ICEAttributes.ufrags(ofSDP: sdp)), Members(sdp: sdp))
+        return try SignalContent(
+            .offer(ufrags: ICEAttributes.ufrags(ofSDP: sdp), types: ICEAttributes.candidateTypes(ofSDP: sdp)),
+            Members(sdp: sdp))
     }
 
     /// - throws: ``Problem`` `validation-failed` naming `sdp`.
     package static func answer(sdp: String, to offer: SignalID) throws -> SignalContent {
         try self.check(sdp: sdp)
         return try SignalContent(
-            .answer(to: offer, ufrags: ICEAttributes.ufrags(ofSDP: sdp)), Members(sdp: sdp, offer: offer))
+            .answer(
+                to: offer, ufrags: ICEAttributes.ufrags(ofSDP: sdp), types: ICEAttributes.candidateTypes(ofSDP: sdp)),
+            Members(sdp: sdp, offer: offer))
     }
 
     /// - parameter isEnd: no more of them follow in this generation.
@@ -37,7 +41,8 @@ package struct SignalContent: Hashable, Sendable {
             try self.check(candidate, field: "candidates[\(index)]")
         }
         let batch = CandidateBatch(
-            ufrags: ICEAttributes.distinct(candidates.compactMap(\.ufrag)), count: max(1, candidates.count))
+            ufrags: ICEAttributes.distinct(candidates.compactMap(\.ufrag)), count: max(1, candidates.count),
+            types: CandidateTypes(candidates.map { ICEAttributes.type(ofCandidate: $0.candidate) }))
         return try SignalContent(.candidates(batch), Members(candidates: candidates, end: isEnd))
     }
 
@@ -69,13 +74,13 @@ package struct SignalContent: Hashable, Sendable {
         var bytesMax = Limits.customPayloadBytesMax
         switch type {
         case .offer:
-            kind = .offer(ufrags: [])
+            kind = .offer(ufrags: [], types: .unreadable)
             bytesMax = Limits.encryptedDescriptionBytesMax
         case .answer:
             guard let offer else { throw Problem.invalid("offer", "is required: the signal that this answers") }
-            kind = .answer(to: offer, ufrags: [])
+            kind = .answer(to: offer, ufrags: [], types: .unreadable)
             bytesMax = Limits.encryptedDescriptionBytesMax
-        case .candidates: kind = .candidates(CandidateBatch(ufrags: [], count: 1))
+        case .candidates: kind = .candidates(CandidateBatch(ufrags: [], count: 1, types: .unreadable))
         case .reject: kind = .reject(offer: offer, reason: nil)
         case .renegotiate: kind = .renegotiate
         case .restartICE: kind = .restartICE

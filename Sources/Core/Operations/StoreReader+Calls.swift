@@ -16,6 +16,19 @@ extension StoreReader {
         try self.payload(of: try self.callRows(id, as: user, to: .readCalls).rows)
     }
 
+    /// That the user has joined a call from this device.
+    ///
+    /// - throws: ``Problem`` `not-found`, `not-a-member`, `call-ended`, `not-joined`, `joined-elsewhere`; a 409 gets
+    ///   the current call as `call`.
+    package func requireJoined(_ id: CallID, as user: User, on device: DeviceID) throws {
+        let rows = try self.callRows(id, as: user, to: .readCalls).rows
+        do throws(Problem) {
+            _ = try CallStateMachine(rows).requireJoined(user.id, on: device)
+        } catch {
+            throw try self.adding(rows, to: error)
+        }
+    }
+
     /// A room's calls, newest first.
     ///
     /// - parameter before: a call of the room, exclusive.

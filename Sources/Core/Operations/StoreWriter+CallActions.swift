@@ -90,6 +90,7 @@ extension StoreWriter {
                     payload: try JSON.text(reason.map { ["reason": $0] } ?? [:]))
                 try self.deliver(notice, of: outcome.payload, input, isNotice: true)
             case .tellExpired(let signal, let device):
+                try self.count(CallCounts(expired: 1), of: call.id)
                 try self.logExpiry(of: signal, call: call.id, room: call.room, to: device, now: input.now)
             case .forgetSignals(let leg):
                 try self.deleteSignalEvents(of: call.id, leg: leg)
@@ -97,7 +98,8 @@ extension StoreWriter {
             case .forgetAllSignals:
                 try self.deleteSignalEvents(of: call.id)
                 try self.expireDeletedSignals(of: call.id, at: input.now)
-            case .record(let entry): try self.insert(TimelineEntry(entry, at: input.now), of: call.id)
+            case .record(let entry): try self.record(entry, of: call.id, at: input.now)
+            case .countDropped(let count): try self.count(CallCounts(dropped: count), of: call.id)
             case .refuse(let problem): outcome.refusal = try self.adding(rows, to: problem)
             }
         }
@@ -130,40 +132,4 @@ extension StoreWriter {
                 expiresAt: input.now.advanced(by: Limits.signalLifetime)))
         return event
     }
-}
-
-extension TimelineEntry {
-    /// The line that the record keeps.
-    init(_ entry: CallRecordEntry, at now: Timestamp) throws {
-        let (kind, user, members): (String, UserID?, [String: JSONValue]) =
-            switch entry {
-            case .created(let user): ("created", user, [:])
-            case .invited(let user, let inviter, let isBusy):
-                ("invited", user, ["by": .string(inviter.text), "busy": isBusy ? .bool(true) : .null])
-            case .state(let state): ("state", nil, ["state": .string(state.rawValue)])
-            case .participant(let user, let state, let leg, let reason):
-                ("participant", user, ["state": .string(state.rawValue), "leg": .of(leg?.text), "reason": .of(reason)])
-            case .offer(let signal, let from, let to):
-                ("offer", from, ["signal": .string(signal.text), "to": .string(to.text)])
-            case .answer(let signal, let offer, let from, let to):
-                (
-                    "answer", from,
-                    ["signal": .string(signal.text), "offer": .string(offer.text), "to": .string(to.text)]
-                )
-            case .rejectedOffer(let offer, let from, let to):
-                ("reject", from, ["offer": .string(offer.text), "to": .string(to.text)])
-            case .offerTimedOut(let offer, let from, let to):
-                ("offer-timeout", from, ["offer": .string(offer.text), "to": .string(to.text)])
-            case .connected(let user): ("connected", user, [:])
-            case .dropped(let from, let to, let total):
-                ("dropped", from, ["to": .string(to.text), "total": .integer(Int64(total))])
-            case .reason(let reason, let user): ("reason", user, ["reason": .string(reason)])
-            case .ended(let reason, let user): ("ended", user, ["reason": .string(reason.rawValue)])
-            }
-        self.init(at: now, kind: kind, user: user, data: try JSON.text(members.filter { $0.value != .null }))
-    }
-}
-
-extension JSONValue {
-    fileprivate static func of(_ text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
 }

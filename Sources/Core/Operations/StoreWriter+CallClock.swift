@@ -12,6 +12,25 @@ extension StoreWriter {
         if outcome.rows == rows { try self.setDeadline(of: id, to: rows.deadline) }
     }
 
+    /// Ends all calls that were going on when a backup was taken: whoever was in them has gone on elsewhere, or hung up
+    /// long ago.
+    ///
+    /// - parameter time: when the backup was taken, which is as long as they are known to have lasted.
+    /// - throws: the store's error.
+    package func endCallsOfBackup(at time: Timestamp, ids: IDSource) throws {
+        var page: [CallID]
+        repeat {
+            page = try self.callsDue(by: Timestamp(milliseconds: .max), limit: Limits.pageItemsMax)
+            for id in page {
+                guard let rows = try self.callRows(id) else { continue }
+                let end = max(time, rows.call.answeredAt ?? rows.call.createdAt)
+                _ = try self.decide(CallInput(old: rows, actor: nil, now: end, ids: ids)) { machine throws(Problem) in
+                    machine.restored(at: end)
+                }
+            }
+        } while page.count == Limits.pageItemsMax
+    }
+
     /// A participant's device did not hold its place.
     ///
     /// - throws: the store's error.
@@ -35,7 +54,7 @@ extension StoreWriter {
             let input = CallInput(old: try self.callRows(id), actor: user, now: now, ids: ids)
             _ = try self.decide(input) { machine throws(Problem) in
                 guard machine.participant(user)?.device == device else { return [] }
-                return try machine.left(user, device: device, reason: reason, at: now)
+                return try machine.left(user, device: device, reason: reason, isInferred: true, at: now)
             }
         }
     }
@@ -49,16 +68,45 @@ extension StoreWriter {
     /// - returns: how many expired.
     /// - throws: the store's error.
     package func expireSignals(delivered: [Int64], now: Timestamp, limit: Int) throws -> Int {
+        try self.countDelivered(delivered)
         try self.deletePendingSignals(delivered)
         let due = try self.signalsDue(by: now, limit: limit)
         guard !due.isEmpty else { return 0 }
         try self.deleteEvents(of: due.map(\.signal))
         try self.deletePendingSignals(due.map(\.seq))
         for signal in due {
+            try self.recordExpiry(of: signal, at: now)
             guard let sender = signal.sender else { continue }
             try self.logExpiry(of: signal.signal, call: signal.call, room: signal.room, to: sender, now: now)
         }
         return due.count
+    }
+
+    private func countDelivered(_ seqs: [Int64]) throws {
+        var counts: [CallID: Int] = [:]
+        for seq in seqs {
+            // What is not pending is no signal, or was counted before; the server's own signals have no sender.
+            guard let signal = try self.pendingSignal(seq), signal.sender != nil else { continue }
+            counts[signal.call, default: 0] += 1
+        }
+        for (call, count) in counts { try self.count(CallCounts(delivered: count), of: call) }
+    }
+
+    /// Tells devices to get other ICE servers, as half of the time is over for which their TURN credentials hold.
+    ///
+    /// - parameter lifetime: of the credentials that they get now; `nil`: there are no TURN servers any more, so nobody
+    ///   is told, now or later.
+    /// - throws: the store's error.
+    package func refreshICEServers(_ due: [DueICERefresh], lifetime: Duration?, now: Timestamp) throws {
+        for refresh in due {
+            let next = lifetime.map { ICERefresh.time(after: now, lifetime: $0) }
+            try self.setICERefresh(of: refresh, to: next)
+            guard next != nil else { continue }
+            try self.append(
+                EventDraft(
+                    .iceServersRefresh, to: [.device(refresh.device)], room: refresh.room, call: refresh.call, at: now,
+                    data: "{}"))
+        }
     }
 
     /// `signal.expired` to the device that sent it.

@@ -9,15 +9,19 @@ package struct NewCall: Sendable {
     package var leaveTokenHash: String?
     /// How the caller's device reads at this moment; `nil` if it does not.
     package var transport: Transport?
+    /// How long the TURN credentials hold that the answer gives; `nil` for none.
+    package var credentialsLifetime: Duration?
     /// See ``Participant/readsFrames``.
     package var readsFrames: Bool
 
     package init(
         media: CallMedia, invite: [UserReference] = [], ringTimeoutSeconds: Int = Limits.ringTimeoutSecondsDefault,
-        leaveTokenHash: String?, transport: Transport? = nil, readsFrames: Bool = false
+        leaveTokenHash: String?, transport: Transport? = nil, credentialsLifetime: Duration? = nil,
+        readsFrames: Bool = false
     ) {
         self.readsFrames = readsFrames
         self.transport = transport
+        self.credentialsLifetime = credentialsLifetime
         self.media = media
         self.invite = invite
         self.ringTimeoutSeconds = ringTimeoutSeconds
@@ -34,12 +38,15 @@ package struct CallJoining: Sendable {
     package var leaveTokenHash: String
     /// How the joining device reads at this moment; `nil` if it does not.
     package var transport: Transport?
+    /// As in ``NewCall``.
+    package var credentialsLifetime: Duration?
 
     package init(
         media: CallStateMachine.MediaChange = .init(), holdsCandidates: Bool = false, takesOver: Bool = false,
-        leaveTokenHash: String, transport: Transport? = nil
+        leaveTokenHash: String, transport: Transport? = nil, credentialsLifetime: Duration? = nil
     ) {
         self.transport = transport
+        self.credentialsLifetime = credentialsLifetime
         self.media = media
         self.holdsCandidates = holdsCandidates
         self.takesOver = takesOver
@@ -99,7 +106,8 @@ extension StoreWriter {
             user: acting.user.id, device: acting.device, leg: acting.ids.next(at: acting.now),
             leaveTokenHash: new.leaveTokenHash,
             media: ParticipantMedia(audio: new.media.audio, video: new.media.video, screen: false),
-            holdsCandidates: new.readsFrames, transport: new.transport, readsFrames: new.readsFrames)
+            holdsCandidates: new.readsFrames, transport: new.transport,
+            credentialsLifetime: new.credentialsLifetime, readsFrames: new.readsFrames)
         let created = CallStateMachine.created(
             call, by: joining, inviting: invited, busy: try self.busy(among: invited, but: call.id),
             joinedMax: joinedMax)
@@ -114,7 +122,7 @@ extension StoreWriter {
         _ id: CallID, _ joining: CallJoining, joinedMax: Int = Limits.joinedParticipantsMax, as acting: Acting
     ) throws -> (call: CallPayload, peers: [CallStateMachine.Peer]) {
         let (rows, access) = try self.callRows(id, as: acting.user, to: .joinCall)
-        guard !access.room.isArchived else { throw Problem(.roomArchived) }
+        guard !access.room.isArchived else { throw try self.adding(rows, to: Problem(.roomArchived)) }
         let media = rows.call.media
         let input = CallStateMachine.Joining(
             user: acting.user.id, device: acting.device, leg: acting.ids.next(at: acting.now),
@@ -123,7 +131,7 @@ extension StoreWriter {
                 audio: joining.media.audio ?? media.audio, video: joining.media.video ?? media.video,
                 screen: joining.media.screen ?? false),
             holdsCandidates: joining.holdsCandidates, takesOver: joining.takesOver,
-            transport: joining.transport)
+            transport: joining.transport, credentialsLifetime: joining.credentialsLifetime)
         let outcome = try self.decide(CallInput(old: rows, as: acting), joinedMax: joinedMax) {
             machine throws(Problem) in try machine.joined(input, at: acting.now)
         }
@@ -245,8 +253,9 @@ extension CallStateMachine {
         _ signal: IncomingSignal, _ kind: SignalContent.Kind
     ) throws(Problem) -> [CallAction] {
         switch kind {
-        case .offer(let ufrags): try self.offerReceived(signal, ufrags: ufrags)
-        case .answer(let offer, let ufrags): try self.answerReceived(signal, to: offer, ufrags: ufrags)
+        case .offer(let ufrags, let types): try self.offerReceived(signal, ufrags: ufrags, types: types)
+        case .answer(let offer, let ufrags, let types):
+            try self.answerReceived(signal, to: offer, ufrags: ufrags, types: types)
         case .candidates(let batch): try self.candidatesReceived(signal, batch: batch)
         case .reject(let offer, let reason): try self.rejectReceived(signal, of: offer, reason: reason)
         case .renegotiate: try self.messageReceived(signal, type: .renegotiate)

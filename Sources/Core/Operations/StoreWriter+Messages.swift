@@ -66,6 +66,33 @@ extension StoreReader {
                 search: page.search, user: page.user, limit: page.limit))
     }
 
+    /// Messages of all rooms, for admins: private ones too, tombstones only where no text is looked for. Newest first;
+    /// oldest first when only `after` is given.
+    ///
+    /// - throws: ``Problem`` `validation-failed` for a search for nothing, and for a bound that is no message.
+    package func searchMessages(
+        _ page: HistoryPage, in room: RoomReference?, as admin: User
+    ) throws -> [(message: Message, user: User)] {
+        guard page.search != nil || room != nil || page.user != nil else {
+            throw Problem.invalid("q", "must be given, or a room, or a user")
+        }
+        let found = try room.map { room throws -> RoomID in
+            guard let found = try self.roomAndMember(room, user: admin.id)?.room else {
+                throw Problem.invalid("room", "must be a room")
+            }
+            return found.id
+        }
+        let seq = { (id: MessageID?, field: String) throws -> Int64? in
+            guard let id else { return nil }
+            guard let message = try self.message(id) else { throw Problem.invalid(field, "must be a message") }
+            return message.seq
+        }
+        return try self.messages(
+            MessageQuery(
+                room: found, beforeSeq: seq(page.before, "before"), afterSeq: seq(page.after, "after"),
+                search: page.search, user: page.user, limit: page.limit))
+    }
+
     /// One message of a room, or the tombstone of one.
     ///
     /// - throws: ``Problem`` `not-found`, `not-a-member`, `forbidden`.

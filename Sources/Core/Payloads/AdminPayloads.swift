@@ -35,6 +35,29 @@ package struct RoomOverviewPayload: Encodable, Sendable {
     }
 }
 
+/// A backup and how far it is.
+package struct BackupPayload: Encodable, Sendable {
+    private let backup: Backup
+    package init(_ backup: Backup) { self.backup = backup }
+
+    private enum CodingKeys: String, CodingKey {
+        case id, state, file, createdBy, createdAt, finishedAt, bytes, progress, failure
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(self.backup.id, forKey: .id)
+        try container.encode(self.backup.state, forKey: .state)
+        try container.encode(self.backup.file, forKey: .file)
+        try container.encode(self.backup.createdBy, forKey: .createdBy)
+        try container.encode(self.backup.createdAt, forKey: .createdAt)
+        try container.encode(self.backup.finishedAt, forKey: .finishedAt)
+        try container.encode(self.backup.bytes, forKey: .bytes)
+        try container.encode(self.backup.progress.share, forKey: .progress)
+        try container.encode(self.backup.failure, forKey: .failure)
+    }
+}
+
 /// An entry of the audit log with the admin's name.
 package struct AuditEntryPayload: Encodable, Sendable {
     private let entry: AuditEntry

@@ -52,13 +52,44 @@ package protocol StoreReader {
     func calls(in room: RoomID, state: CallState?, before: CallID?, limit: Int) throws -> [CallID]
     /// Calls that have not ended in which the user is invited or joined; ascending by id.
     func liveCalls(of user: UserID, in room: RoomID?) throws -> [CallID]
+    /// In the order in which it was written.
     func timeline(of call: CallID) throws -> [TimelineEntry]
+    /// What the call's legs reported of their connections, in the order of their first reports.
+    func qualities(of call: CallID) throws -> [CallQuality]
+    /// What one leg reported of its connection to `peer`; `nil` for nothing yet.
+    func quality(of leg: LegID, peer: UserID?) throws -> CallQuality?
+    /// How many ``qualities(of:)`` there are.
+    func qualityCount(of call: CallID) throws -> Int
+    func timelineCount(of call: CallID) throws -> Int
+    /// The line of the timeline that tells of this offer or answer; `nil` if none does.
+    func description(_ signal: SignalID, of call: CallID) throws -> TimelineEntry?
     /// Calls whose stored ``CallRows/deadline`` has come; those due first come first.
     func callsDue(by time: Timestamp, limit: Int) throws -> [CallID]
     /// Joined participants whose ``Participant/leaseCheckAt`` has come; those due first come first.
     func leasesDue(by time: Timestamp, limit: Int) throws -> [DueLease]
+    /// Joined participants whose ``Participant/iceRefreshAt`` has come; those due first come first.
+    func iceRefreshesDue(by time: Timestamp, limit: Int) throws -> [DueICERefresh]
     /// Signals not known to be delivered whose time is over; those due first come first.
     func signalsDue(by time: Timestamp, limit: Int) throws -> [PendingSignal]
+    /// By the seq of its event.
+    func pendingSignal(_ seq: Int64) throws -> PendingSignal?
+
+    // MARK: Records of calls
+
+    func callRecord(_ id: CallID) throws -> CallRecord?
+    func callRecords(_ query: CallQuery, _ stretch: CallStretch) throws -> [CallRecord]
+    /// What statistics need of each call, oldest first, from behind a position on; `last` is the position of the last
+    /// one, `nil` if there are no more behind it.
+    func callFigures(
+        _ query: CallQuery, by grouping: CallGrouping?, after: Int64, limit: Int
+    ) throws -> (figures: [CallFigures], last: Int64?)
+    /// In order of first appearance.
+    func participants(of call: CallID) throws -> [(participant: Participant, user: User)]
+    func ownCalls(_ query: OwnCallQuery, _ stretch: CallStretch) throws -> [OwnCall]
+    /// How many calls ``ownCalls(_:_:)`` would find that were missed after `time`; counted up to `max`.
+    func missedCallCount(of user: UserID, after time: Timestamp, max: Int) throws -> Int
+    /// Up to when the user has seen what they missed; `nil` before the first time.
+    func callsSeen(by user: UserID) throws -> Timestamp?
 
     // MARK: Bridges
 
@@ -92,6 +123,9 @@ package protocol StoreReader {
     /// Admins who are neither suspended nor deleted.
     func actingAdminCount() throws -> Int
     func rooms(_ query: RoomQuery) throws -> [RoomOverview]
+    func backup(_ id: BackupID) throws -> Backup?
+    /// Newest first (descending by id).
+    func backups(before: BackupID?, limit: Int) throws -> [Backup]
     /// Newest first (descending by id), or oldest first when only `after` is given.
     func auditEntries(_ query: AuditQuery) throws -> [AuditEntry]
 
@@ -111,9 +145,10 @@ package protocol StoreReader {
     func idempotentAnswer(user: UserID, method: String, path: String, key: String) throws -> IdempotentAnswer?
 }
 
-/// One page of a room's history.
+/// One page of a room's history, or of all rooms'.
 package struct MessageQuery: Hashable, Sendable {
-    package var room: RoomID
+    /// `nil`: in all rooms.
+    package var room: RoomID?
     /// Exclusive bounds by seq.
     package var beforeSeq: Int64?
     package var afterSeq: Int64?
@@ -124,7 +159,7 @@ package struct MessageQuery: Hashable, Sendable {
     package var limit: Int
 
     package init(
-        room: RoomID, beforeSeq: Int64? = nil, afterSeq: Int64? = nil, search: String? = nil, user: UserID? = nil,
+        room: RoomID?, beforeSeq: Int64? = nil, afterSeq: Int64? = nil, search: String? = nil, user: UserID? = nil,
         limit: Int
     ) {
         self.room = room

@@ -56,14 +56,23 @@ package protocol StoreWriter: StoreReader {
 
     /// Inserts or updates what differs from `old` (`nil`: a new call). Descriptions, held candidates and counts that
     /// are gone in `new` are deleted; participants and legs are never.
+    /// The call's record follows: ``CallRecord`` says what of it.
     func save(_ new: CallRows, replacing old: CallRows?) throws
     func insert(_ entry: TimelineEntry, of call: CallID) throws
+    /// Inserts, or replaces that of the same leg and peer.
+    func save(_ quality: CallQuality) throws
+    /// Adds to the counts of the call's record.
+    func count(_ counts: CallCounts, of call: CallID) throws
+    /// Never goes back.
+    func setCallsSeen(by user: UserID, until: Timestamp) throws
     /// Stores another deadline than the one that was saved with the rows.
     func setDeadline(of call: CallID, to time: Timestamp?) throws
     /// The device holds its place until then; nothing if the leg is not the participant's current one any more.
     ///
     /// - parameter transport: how the device reads at this moment, for the record; `nil` leaves what is there.
     func renew(_ lease: DueLease, checkAt: Timestamp, transport: Transport?) throws
+    /// When to tell the participant's device again; nothing if it has not joined any more.
+    func setICERefresh(of due: DueICERefresh, to time: Timestamp?) throws
     func insert(_ signal: PendingSignal) throws
     /// By the seqs of their events; unknown ones are no error.
     func deletePendingSignals(_ seqs: [Int64]) throws
@@ -91,6 +100,9 @@ package protocol StoreWriter: StoreReader {
 
     // MARK: Admin
 
+    func insert(_ backup: Backup) throws
+    func update(_ backup: Backup) throws
+    func delete(_ backup: Backup) throws
     func insert(_ entry: AuditEntry) throws
     /// Deletes the oldest entries: those from before `time`, and those beyond the newest `countMax`; at most `limit`.
     /// Returns how many.

@@ -20,6 +20,8 @@ package enum AuditAction: String, Sendable, CaseIterable {
     case bridgeChanged = "bridges.change"
     case bridgeRemoved = "bridges.remove"
     case backupStarted = "backups.create"
+    /// By whoever holds the data directory, not over HTTP.
+    case backupRestored = "backups.restore"
 }
 
 /// What is done, before it is known who does it and when.

@@ -50,15 +50,19 @@ package struct Call: Hashable, Sendable {
     package var createdAt: Timestamp
     /// When it first rang somebody; `nil` for an open invitation that has invited nobody.
     package var ringingAt: Timestamp?
+    /// When the offer came that was answered first; until there is one, the newest offer.
+    package var offeredAt: Timestamp?
     package var answeredAt: Timestamp?
     package var connectedAt: Timestamp?
     package var endedAt: Timestamp?
+    /// Whether the end follows from a connection that was closed, and nobody asked for it.
+    package var isInferred: Bool
 
     package init(
         id: CallID, room: RoomID, initiator: UserID, state: CallState = .ringing, endReason: CallEndReason? = nil,
         endedBy: UserID? = nil, media: CallMedia, ringTimeoutSeconds: Int, createdAt: Timestamp,
-        ringingAt: Timestamp? = nil, answeredAt: Timestamp? = nil, connectedAt: Timestamp? = nil,
-        endedAt: Timestamp? = nil
+        ringingAt: Timestamp? = nil, offeredAt: Timestamp? = nil, answeredAt: Timestamp? = nil,
+        connectedAt: Timestamp? = nil, endedAt: Timestamp? = nil, isInferred: Bool = false
     ) {
         self.id = id
         self.room = room
@@ -70,9 +74,11 @@ package struct Call: Hashable, Sendable {
         self.ringTimeoutSeconds = ringTimeoutSeconds
         self.createdAt = createdAt
         self.ringingAt = ringingAt
+        self.offeredAt = offeredAt
         self.answeredAt = answeredAt
         self.connectedAt = connectedAt
         self.endedAt = endedAt
+        self.isInferred = isInferred
     }
 
     /// From the first answer to the end, rounded to whole seconds; `nil` until it ended or if nobody answered.
@@ -102,6 +108,8 @@ package struct Participant: Hashable, Sendable {
     package var isBusy: Bool
     /// While joined, when somebody must look again whether the device still holds its place; see ``Lease``.
     package var leaseCheckAt: Timestamp?
+    /// While joined with TURN credentials, when the device is told to get others; `nil` if it was given none.
+    package var iceRefreshAt: Timestamp?
     /// Lets a beacon end this leg without other credentials; SHA-256, never the token.
     package var leaveTokenHash: String?
     /// Candidates to this participant wait until it has answered.
@@ -115,8 +123,8 @@ package struct Participant: Hashable, Sendable {
         invitedAt: Timestamp? = nil, joinedAt: Timestamp? = nil, leftAt: Timestamp? = nil,
         media: ParticipantMedia = ParticipantMedia(audio: true, video: true, screen: false),
         connection: ConnectionState? = nil, connectionAt: Timestamp? = nil, transport: Transport? = nil,
-        isBusy: Bool = false, leaseCheckAt: Timestamp? = nil, leaveTokenHash: String? = nil,
-        holdsCandidates: Bool = false, readsFrames: Bool = false
+        isBusy: Bool = false, leaseCheckAt: Timestamp? = nil, iceRefreshAt: Timestamp? = nil,
+        leaveTokenHash: String? = nil, holdsCandidates: Bool = false, readsFrames: Bool = false
     ) {
         self.call = call
         self.user = user
@@ -132,6 +140,7 @@ package struct Participant: Hashable, Sendable {
         self.transport = transport
         self.isBusy = isBusy
         self.leaseCheckAt = leaseCheckAt
+        self.iceRefreshAt = iceRefreshAt
         self.leaveTokenHash = leaveTokenHash
         self.holdsCandidates = holdsCandidates
         self.readsFrames = readsFrames
@@ -146,11 +155,18 @@ package struct Leg: Hashable, Sendable {
     package var device: DeviceID
     package var transport: Transport?
     package var joinedAt: Timestamp
+    /// When the first offer was made by or to it; `nil` while there was none.
+    package var offeredAt: Timestamp?
     package var leftAt: Timestamp?
+    /// Set with ``leftAt``.
+    package var endReason: LegEndReason?
+    /// What it offered of itself so far.
+    package var candidateTypes: CandidateTypes
 
     package init(
         id: LegID, call: CallID, user: UserID, device: DeviceID, transport: Transport?, joinedAt: Timestamp,
-        leftAt: Timestamp? = nil
+        offeredAt: Timestamp? = nil, leftAt: Timestamp? = nil, endReason: LegEndReason? = nil,
+        candidateTypes: CandidateTypes = []
     ) {
         self.id = id
         self.call = call
@@ -158,7 +174,10 @@ package struct Leg: Hashable, Sendable {
         self.device = device
         self.transport = transport
         self.joinedAt = joinedAt
+        self.offeredAt = offeredAt
         self.leftAt = leftAt
+        self.endReason = endReason
+        self.candidateTypes = candidateTypes
     }
 }
 

@@ -17,6 +17,7 @@ package enum EventType: String, Codable, Sendable, CaseIterable {
     case callEnded = "call.ended"
     case callParticipant = "call.participant"
     case callAnsweredElsewhere = "call.answered-elsewhere"
+    case callSeen = "call.seen"
     case signal = "signal"
     case signalExpired = "signal.expired"
     case iceServersRefresh = "ice-servers.refresh"

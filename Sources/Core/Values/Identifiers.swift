@@ -101,6 +101,13 @@ package struct AuditEntryID: Identifier {
     package init(known text: String) { self.text = text }
 }
 
+/// Names a backup: `bak_…`.
+package struct BackupID: Identifier {
+    package static let prefix = "bak_"
+    package let text: String
+    package init(known text: String) { self.text = text }
+}
+
 /// A device: a session and, optionally, what the client calls itself, `ses_01JD…` or `ses_01JD….tab-2`.
 ///
 /// Two tabs or two scripts of one token are two devices when they say so.

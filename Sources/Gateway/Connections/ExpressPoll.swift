@@ -91,14 +91,11 @@ final class ExpressPoll: ExpressExchange {
 
     func requestEnded() {
         let authenticator = self.lane.gateway.authenticator
-        guard self.lane.isServing, self.poll.wait > .zero, let context = self.connection.context,
+        guard self.lane.isServing, self.poll.wait > .zero,
             let claims = self.connection.credentials.claims(in: self.poll.token, authenticator.tokens),
             let identity = authenticator.knownIdentity(claims, deviceLabel: self.poll.device),
-            let reservation = try? self.lane.gateway.hub.reserve(
-                self.poll.reader.subscription, on: context.eventLoop),
             self.poll.reader.poll(
-                after: self.cursor, limit: self.poll.limit, timeout: self.poll.wait, reservation,
-                answer: { self.answered($0) })
+                after: self.cursor, limit: self.poll.limit, timeout: self.poll.wait, answer: { self.answered($0) })
         else { return self.connection.decline() }
         self.lane.gateway.hub.registry.asked(identity.device)
     }

@@ -33,7 +33,8 @@ final class ExpressStream: ExpressExchange {
     private func admitted(_ result: Result<Admission, any Error>, _ opening: StreamOpening) {
         let gateway = self.lane.gateway
         guard case .success(let admission) = result, self.lane.isServing, let context = self.connection.context,
-            let reservation = try? gateway.hub.reserve(admission.subscription, on: context.eventLoop),
+            let reservation = try? gateway.hub.reserve(
+                admission.subscription, from: context.channel.remoteAddress, on: context.eventLoop),
             let handler = try? ConnectionHandler.attach(to: context.channel)
         else { return self.connection.decline() }
         self.connection.answerBegan()

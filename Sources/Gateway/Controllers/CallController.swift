@@ -6,6 +6,8 @@ import Hummingbird
 struct CallController: Sendable {
     let gateway: Gateway
 
+    private static let path = "/v1/calls/"
+
     /// - parameter open: for `leave` and `end`, which a leave token alone may ask for.
     func addRoutes(open: RouterGroup<GatewayContext>, signedIn: RouterGroup<GatewayContext>) {
         signedIn.post("/v1/rooms/:room/calls", use: self.create)
@@ -16,6 +18,7 @@ struct CallController: Sendable {
         signedIn.post("/v1/calls/:call/signals", use: self.signal)
         signedIn.post("/v1/calls/:call/reject", use: self.reject)
         signedIn.patch("/v1/calls/:call/participants/me", use: self.changeParticipant)
+        signedIn.post("/v1/calls/:call/quality", use: self.reportQuality)
         open.post("/v1/calls/:call/leave", use: self.leave)
         open.post("/v1/calls/:call/end", use: self.end)
     }
@@ -28,15 +31,19 @@ struct CallController: Sendable {
         let new = NewCall(
             media: body.media, invite: try UserReference.list(body.invite ?? [], field: "invite"),
             ringTimeoutSeconds: body.ringTimeoutSeconds ?? Limits.ringTimeoutSecondsDefault,
-            leaveTokenHash: leaveToken.hash, transport: try self.transport(context))
-        let settings = self.gateway.settings
-        return try await self.gateway.write(request, context, body: bytes, creating: true) { store, acting in
-            let call = try store.createCall(in: room, new, joinedMax: settings.joinedParticipantsMax, as: acting)
+            leaveTokenHash: leaveToken.hash, transport: try self.transport(context),
+            credentialsLifetime: self.gateway.settings.turn?.credentialsLifetime)
+        let joinedMax = self.gateway.settings.joinedParticipantsMax
+        let user = try context.requireIdentity().user.id
+        return try await self.gateway.write(request, context, body: bytes, creating: true) { answer in
+            // A repeated request gets the first one's call, which only the answer names.
+            guard let call = answer.location.flatMap({ CallID(String($0.dropFirst(Self.path.count))) }) else { return }
+            try self.addICEServers(for: user, in: call, to: &answer)
+        } _: { store, acting in
+            let call = try store.createCall(in: room, new, joinedMax: joinedMax, as: acting)
             return try Answer(
-                .created,
-                CreatedCallResponse(
-                    call: call, iceServers: RTCConfigurationResponse(settings), leaveToken: leaveToken.text),
-                location: "/v1/calls/\(call.call.id)")
+                .created, CreatedCallResponse(call: call, leaveToken: leaveToken.text),
+                location: "\(Self.path)\(call.call.id)")
         }
     }
 
@@ -65,15 +72,18 @@ struct CallController: Sendable {
         let leaveToken = SecretToken(.leave)
         let joining = CallJoining(
             media: body.media ?? .init(), holdsCandidates: body.holdCandidates ?? false,
-            takesOver: body.takeover ?? false, leaveTokenHash: leaveToken.hash, transport: try self.transport(context))
-        let settings = self.gateway.settings
-        return try await self.gateway.write(request, context, body: bytes, creating: true) { store, acting in
-            let joined = try store.joinCall(id, joining, joinedMax: settings.joinedParticipantsMax, as: acting)
+            takesOver: body.takeover ?? false, leaveTokenHash: leaveToken.hash, transport: try self.transport(context),
+            credentialsLifetime: self.gateway.settings.turn?.credentialsLifetime)
+        let joinedMax = self.gateway.settings.joinedParticipantsMax
+        let user = try context.requireIdentity().user.id
+        return try await self.gateway.write(request, context, body: bytes, creating: true) { answer in
+            try self.addICEServers(for: user, in: id, to: &answer)
+        } _: { store, acting in
+            let joined = try store.joinCall(id, joining, joinedMax: joinedMax, as: acting)
             return try Answer(
                 .ok,
                 JoinedCallResponse(
-                    call: joined.call, peers: joined.peers.map(PeerPayload.init),
-                    iceServers: RTCConfigurationResponse(settings), leaveToken: leaveToken.text))
+                    call: joined.call, peers: joined.peers.map(PeerPayload.init), leaveToken: leaveToken.text))
         }
     }
 
@@ -119,6 +129,22 @@ struct CallController: Sendable {
             try Answer(
                 .ok, store.changeParticipant(id, media: body.media, connection: body.connection, as: acting))
         }
+    }
+
+    @Sendable private func reportQuality(_ request: Request, _ context: GatewayContext) async throws -> Response {
+        let id = try context.identifier("call", as: CallID.self)
+        let body = try await request.readBody().decode(QualityRequest.self)
+        let peer = try body.peer.map { text throws(Problem) in try UserReference(text, field: "peer") }
+        return try await self.gateway.write(request, context) { store, acting in
+            try store.reportQuality(of: id, body.report, peer: peer, as: acting)
+            return .noContent
+        }
+    }
+
+    private func addICEServers(for user: UserID, in call: CallID, to answer: inout Answer) throws {
+        try answer.add(
+            "iceServers",
+            RTCConfigurationResponse(self.gateway.settings, for: user, in: call, now: self.gateway.time.now))
     }
 
     /// How the asking device reads, for the record.

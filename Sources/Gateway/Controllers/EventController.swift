@@ -104,7 +104,8 @@ struct EventController {
         _ admission: Admission, limit: Int, timeout: Duration, _ context: GatewayContext
     ) async throws -> PollPage? {
         let loop = context.channel.eventLoop
-        let reservation = try self.gateway.hub.reserve(admission.subscription, on: loop)
+        let reservation = try self.gateway.hub.reserve(
+            admission.subscription, from: context.channel.remoteAddress, on: loop)
         // Nothing was missed up to the snapshot's tail: waiting begins there.
         let future = self.gateway.hub.wait(
             admission.advancedToTail(), reservation, limit: limit, timeout: timeout, on: loop)
@@ -135,7 +136,10 @@ struct EventController {
     private func keep(_ admission: Admission, limit: Int, wait: Int, on channel: any Channel) async {
         try? await channel.eventLoop.submit {
             try channel.pipeline.syncOperations.handler(type: RequestSwitch.self).pollAnswered { head, bytes in
-                guard let reader = self.gateway.hub.rest(admission, on: channel.eventLoop) else { return nil }
+                guard
+                    let reader = self.gateway.hub.rest(
+                        admission, from: channel.remoteAddress, on: channel.eventLoop)
+                else { return nil }
                 return RepeatedPoll(head, bytes: bytes, reader: reader, limit: limit, wait: wait)
             }
         }.get()
@@ -157,7 +161,8 @@ struct EventController {
         guard self.isServing else { return try self.refusal(.drain, Problem(.unavailable), admission, wire) }
         let reservation: Registry.Reservation
         do throws(Problem) {
-            reservation = try self.gateway.hub.reserve(admission.subscription, on: context.channel.eventLoop)
+            reservation = try self.gateway.hub.reserve(
+                admission.subscription, from: context.channel.remoteAddress, on: context.channel.eventLoop)
         } catch {
             return try self.refusal(.limit, error, admission, wire)
         }
@@ -195,7 +200,8 @@ struct EventController {
             try events.admission(of: identity, transport: .websocket, in: store)
         }
         guard self.isServing else { throw Problem(.unavailable) }
-        let reservation = try self.gateway.hub.reserve(admission.subscription, on: context.channel.eventLoop)
+        let reservation = try self.gateway.hub.reserve(
+            admission.subscription, from: context.channel.remoteAddress, on: context.channel.eventLoop)
         return try await EventStream(
             gateway: self.gateway, admission: admission, reservation: reservation, wire: .webSocket,
             channel: context.channel, isPadded: false

@@ -11,10 +11,17 @@ struct IceServersController: Sendable {
     }
 
     @Sendable private func show(_ request: Request, _ context: GatewayContext) async throws -> Response {
-        let user = try context.requireIdentity().user
+        let identity = try context.requireIdentity()
+        var configuration = RTCConfigurationResponse(self.gateway.settings)
         if let call = try Query(request).identifier("call", as: CallID.self) {
-            _ = try await self.gateway.store.read { try $0.call(call, as: user) }
+            try await self.gateway.store.read { store in
+                try store.requireJoined(call, as: identity.user, on: identity.device)
+            }
+            configuration = RTCConfigurationResponse(
+                self.gateway.settings, for: identity.user.id, in: call, now: self.gateway.time.now)
         }
-        return try Answer(.ok, RTCConfigurationResponse(self.gateway.settings)).response()
+        var answer = try Answer(.ok, configuration)
+        answer.headers[.cacheControl] = "no-store"
+        return answer.response()
     }
 }

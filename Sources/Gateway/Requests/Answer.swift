@@ -46,13 +46,17 @@ package struct Answer: Sendable {
     }
 
     /// As above, of items that write their own JSON.
+    ///
+    /// - parameter members: what the body says besides.
     package init<Item>(
         page items: [Item], limit: Int, request: Request, next name: String = "after", key: (Item) -> String,
-        text: (Item) throws -> String
+        members: [String: JSONValue] = [:], text: (Item) throws -> String
     ) throws {
         let shown = items.prefix(limit)
         let next = items.count > limit ? shown.last.map(key) : nil
-        let body = "{\"items\":[\(try shown.map(text).joined(separator: ","))],\"next\":\(try JSON.text(next))}"
+        let others = try members.map { ",\"\($0)\":\(try JSON.text($1))" }.joined()
+        let body =
+            "{\"items\":[\(try shown.map(text).joined(separator: ","))],\"next\":\(try JSON.text(next))\(others)}"
         self.init(status: .ok, body: Data(body.utf8))
         if let next {
             let kept = (request.uri.query ?? "").split(separator: "&")
@@ -67,6 +71,12 @@ package struct Answer: Sendable {
         self.init(status: .ok, body: Data(buffer: page.body))
         self.cursor = page.cursor
         self.headers[.cacheControl] = "no-store"
+    }
+
+    /// Adds a member to the body, an object that has others already.
+    mutating func add(_ name: String, _ value: some Encodable) throws {
+        guard let body else { return }
+        self.body = Data("{\"\(name)\":".utf8) + (try JSON.encode(value)) + Data(",".utf8) + body.dropFirst()
     }
 
     package func response() -> Response {

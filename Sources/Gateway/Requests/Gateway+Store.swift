@@ -6,11 +6,14 @@ package import Hummingbird
 extension Gateway {
     /// Runs a write of the asking user and answers it, with `Event-Cursor` when it logged anything.
     ///
-    /// - parameter creating: whether the route takes an `Idempotency-Key`. Its answer is then kept in the transaction
-    ///   of its effect. One writer orders everything, so a concurrent duplicate finds the first one's answer.
+    /// - parameters:
+    ///   - creating: whether the route takes an `Idempotency-Key`. Its answer is then kept in the transaction of its
+    ///     effect. One writer orders everything, so a concurrent duplicate finds the first one's answer.
+    ///   - finish: adds what must not be kept with the key, and what a repeated request gets anew.
     /// - throws: what `operation` throws; ``Problem`` `idempotency-key-reused`, or `validation-failed` for a bad key.
     package func write(
         _ request: Request, _ context: GatewayContext, body: BodyBytes? = nil, creating: Bool = false,
+        finish: (inout Answer) throws -> Void = { _ in },
         _ operation: @escaping @Sendable (any StoreWriter, Acting) throws -> Answer
     ) async throws -> Response {
         let identity = try context.requireIdentity()
@@ -20,8 +23,9 @@ extension Gateway {
             ? try IdempotencyKey(
                 request.headers[.idempotencyKey], method: request.method.rawValue, path: request.uri.path, body: body,
                 user: identity.user.id) : nil
-        let answer = try await self.store.write { try self.answer(in: $0, acting, idempotency, operation) }
+        var answer = try await self.store.write { try self.answer(in: $0, acting, idempotency, operation) }
         if let refusal = answer.refusal { throw refusal }
+        try finish(&answer)
         return answer.response()
     }
 
@@ -32,7 +36,10 @@ extension Gateway {
         in store: any StoreWriter, _ acting: Acting, _ idempotency: IdempotencyKey?,
         _ operation: (any StoreWriter, Acting) throws -> Answer
     ) throws -> Answer {
-        if let kept = try idempotency?.keptAnswer(in: store, at: acting.now) { return kept }
+        if let idempotency, let kept = try idempotency.keptAnswer(in: store, at: acting.now) {
+            if let call = idempotency.call(of: kept) { try store.count(CallCounts(retried: 1), of: call) }
+            return kept
+        }
         var answer = try operation(store, acting)
         if let seq = store.lastAppendedSeq {
             answer.cursor = Cursor(epoch: self.hub.epoch, seq: seq)
@@ -99,6 +106,13 @@ struct IdempotencyKey: Sendable {
         answer.location = kept.headers["Location"]
         answer.cursor = kept.headers["Event-Cursor"].flatMap { Cursor($0) }
         return answer
+    }
+
+    /// The call that the request is about, or that it made; `nil` for none.
+    func call(of kept: Answer) -> CallID? {
+        let prefix = "/v1/calls/"
+        let path = [self.path, kept.location ?? ""].first { $0.hasPrefix(prefix) }
+        return path.flatMap { CallID($0.dropFirst(prefix.count).prefix { $0 != "/" }) }
     }
 
     func keep(_ answer: Answer, in store: any StoreWriter, at now: Timestamp) throws {

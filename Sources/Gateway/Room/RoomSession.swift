@@ -175,7 +175,7 @@ extension WebSocketClose {
     init(_ reason: StreamEndReason?) {
         let code: WebSocketCloseCode =
             switch reason {
-            case .drain, .rotate: .serviceRestart
+            case .drain, .rotate, .cut: .serviceRestart
             case .revoked, .expired: .policyViolation
             case .replaced: .normal
             case .slow, .limit: .tryAgainLater

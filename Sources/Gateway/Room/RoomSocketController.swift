@@ -52,7 +52,8 @@ struct RoomSocketController: Sendable {
             let scene = try store.scene(of: entrant.room, for: entrant.user, hasHistory: !isResuming)
             return (admission, scene, try store.instance())
         }
-        let reservation = try self.gateway.hub.reserve(subscription, on: context.channel.eventLoop)
+        let reservation = try self.gateway.hub.reserve(
+            subscription, from: context.channel.remoteAddress, on: context.channel.eventLoop)
         let welcome = RoomFrame.welcome(RoomFrame.Welcome(scene, admission, resumeToken: token))
         var response = try await EventStream(
             gateway: self.gateway, admission: admission, reservation: reservation, wire: .room,

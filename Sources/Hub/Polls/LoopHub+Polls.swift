@@ -90,10 +90,13 @@ extension LoopHub {
 package final class PollReader {
     private let hub: LoopHub
     private let subscriber: Subscriber
+    /// Gives the reader a place while it waits.
+    private let reserve: () throws(Problem) -> Registry.Reservation
 
-    init(_ subscriber: Subscriber, hub: LoopHub) {
+    init(_ subscriber: Subscriber, hub: LoopHub, reserve: @escaping () throws(Problem) -> Registry.Reservation) {
         self.subscriber = subscriber
         self.hub = hub
+        self.reserve = reserve
     }
 
     /// Its connection is gone or polls for something else.
@@ -102,22 +105,17 @@ package final class PollReader {
         self.hub.remove(self.subscriber.id)
     }
 
-    /// What its polls follow.
-    package var subscription: Subscription { self.subscriber.subscription }
-
     /// Waits for something behind `cursor`, at most `timeout` and a second.
     ///
     /// - parameters:
     ///   - limit: the most events that the answer holds.
-    ///   - reservation: its place while it waits.
     ///   - answer: called once, perhaps before this returns.
-    /// - returns: `false` if the database must be asked, and `answer` is not called.
+    /// - returns: `false` if the database must be asked, or too many poll; `answer` is not called then.
     package func poll(
-        after cursor: Cursor, limit: Int, timeout: Duration, _ reservation: Registry.Reservation,
-        answer: @escaping (PollResult) -> Void
+        after cursor: Cursor, limit: Int, timeout: Duration, answer: @escaping (PollResult) -> Void
     ) -> Bool {
-        guard cursor.epoch == self.hub.epoch else { return false }
-        let waiter = PollWaiter(limit: limit, isRepeated: true) { result in
+        guard cursor.epoch == self.hub.epoch, let reservation = try? self.reserve() else { return false }
+        let waiter = PollWaiter(id: reservation.id, limit: limit, isRepeated: true) { result in
             withExtendedLifetime(reservation) { answer(result) }
         }
         guard self.hub.poll(self.subscriber, after: cursor.seq, waiter) else { return false }

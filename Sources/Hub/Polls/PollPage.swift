@@ -77,8 +77,11 @@ final class PollWaiter {
     var answersAt: Timestamp?
     /// Whether its reader stays for the next poll of its connection.
     let isRepeated: Bool
+    /// Its place, by which others know it.
+    let id: Int
 
-    init(limit: Int, isRepeated: Bool = false, answer: @escaping (PollResult) -> Void) {
+    init(id: Int, limit: Int, isRepeated: Bool = false, answer: @escaping (PollResult) -> Void) {
+        self.id = id
         self.limit = limit
         self.isRepeated = isRepeated
         self.answer = answer

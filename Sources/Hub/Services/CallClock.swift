@@ -1,6 +1,6 @@
 package import Core
 
-/// What clocks do to calls: the one service behind rings, offers, leases and signals that nobody takes.
+/// What clocks do to calls: the one service behind rings, offers, leases, TURN credentials, signals that nobody takes.
 ///
 /// It holds nothing but when it was started: what is due stands in the rows, so a restart forgets no deadline. Each
 /// decision is a write of its own; those of one turn share a transaction.
@@ -11,17 +11,22 @@ package struct CallClock: Sendable {
     private let hub: Hub
     private let ids: IDSource
     private let startedAt: Timestamp
+    private let credentialsLifetime: Duration?
 
-    /// - parameter startedAt: when this process began to hear of devices; every lease starts whole then.
-    package init(hub: Hub, ids: IDSource, startedAt: Timestamp) {
+    /// - parameters:
+    ///   - startedAt: when this process began to hear of devices; every lease starts whole then.
+    ///   - credentialsLifetime: how long the TURN credentials hold that participants are given; `nil` for none.
+    package init(hub: Hub, ids: IDSource, startedAt: Timestamp, credentialsLifetime: Duration? = nil) {
         self.hub = hub
         self.ids = ids
         self.startedAt = startedAt
+        self.credentialsLifetime = credentialsLifetime
     }
 
     private struct Due: Sendable {
         let calls: [CallID]
         let leases: [DueLease]
+        let refreshes: [DueICERefresh]
         let hasSignals: Bool
     }
 
@@ -35,12 +40,16 @@ package struct CallClock: Sendable {
                 Due(
                     calls: try store.callsDue(by: now, limit: Self.batchMax),
                     leases: try store.leasesDue(by: now, limit: Self.batchMax),
+                    refreshes: try store.iceRefreshesDue(by: now, limit: Self.batchMax),
                     hasSignals: try !store.signalsDue(by: now, limit: 1).isEmpty)
             }
             try await self.tell(due.calls, store, now: now)
             try await self.check(due.leases, store, now: now)
+            // Behind those, so that nobody is told who was found to be lost in this turn.
+            try await self.refresh(due.refreshes, store, now: now)
             let expired = try await self.expireSignals(due, store, now: now)
-            isComplete = max(due.calls.count, due.leases.count, expired) < Self.batchMax
+            isComplete =
+                max(due.calls.count, due.leases.count, due.refreshes.count, expired) < Self.batchMax
         }
     }
 
@@ -48,6 +57,16 @@ package struct CallClock: Sendable {
         let ids = self.ids
         try await Self.each(calls) { call in
             try await store.write { try $0.callTimePassed(call, now: now, ids: ids) }
+        }
+    }
+
+    private func refresh(_ due: [DueICERefresh], _ store: any EventStore, now: Timestamp) async throws {
+        guard !due.isEmpty else { return }
+        let lifetime = self.credentialsLifetime
+        try await store.write { store in
+            // Who left since has no deadline any more.
+            let still = Set(try store.iceRefreshesDue(by: now, limit: Self.batchMax))
+            try store.refreshICEServers(due.filter(still.contains), lifetime: lifetime, now: now)
         }
     }
 

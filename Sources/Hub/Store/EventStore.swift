@@ -48,6 +48,14 @@ package protocol EventStore: Sendable {
     ///
     /// Returns the log's bounds at registration: the first call's events begin right behind their `tail`.
     func follow(_ consume: @escaping @Sendable (CommittedChanges) -> Void) async throws -> LogBounds
+
+    /// Lets go of memory that only makes it faster, without waiting and without disturbing reads and writes.
+    func releaseMemory()
+}
+
+extension EventStore {
+    /// A store that keeps nothing to be faster has nothing to let go of.
+    package func releaseMemory() {}
 }
 
 extension EventStore {

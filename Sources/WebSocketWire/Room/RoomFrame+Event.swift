@@ -28,8 +28,8 @@ extension RoomFrame {
         case .signalExpired:
             return [.error(code: "signal-expired", message: "a signal was not delivered in time")]
         case .roomCreated, .roomUpdated, .roomArchived, .memberUpdated, .messageDeleted, .readUpdated, .callCreated,
-            .callRinging, .callUpdated, .callEnded, .callParticipant, .callAnsweredElsewhere, .iceServersRefresh,
-            .sessionRevoked, .userChanged, .bridgeChanged:
+            .callRinging, .callUpdated, .callEnded, .callParticipant, .callAnsweredElsewhere, .callSeen,
+            .iceServersRefresh, .sessionRevoked, .userChanged, .bridgeChanged:
             return []
         }
     }

@@ -74,16 +74,18 @@ struct APIClient: Sendable {
 
     /// All items of a list, page by page.
     ///
+    /// - parameter position: the parameter that takes a page's `next`: `before` where the newest come first.
     /// - throws: as ``send(_:_:query:body:idempotencyKey:)``.
-    func list(_ path: String, query: [(name: String, value: String?)] = []) async throws(CommandFailure) -> [JSONValue]
-    {
+    func list(
+        _ path: String, query: [(name: String, value: String?)] = [], position: String = "after"
+    ) async throws(CommandFailure) -> [JSONValue] {
         var items: [JSONValue] = []
         var after: String?
         repeat {
-            let position = [
-                (name: "limit", value: String?(String(Limits.pageItemsMax))), (name: "after", value: after),
+            let start = [
+                (name: "limit", value: String?(String(Limits.pageItemsMax))), (name: position, value: after),
             ]
-            let page = try await self.send(.GET, path, query: query + position).body
+            let page = try await self.send(.GET, path, query: query + start).body
             guard case .array(let found)? = page["items"] else {
                 throw CommandFailure("\(self.baseURL) does not answer like a Comblang server")
             }

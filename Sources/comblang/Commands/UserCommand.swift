@@ -2,17 +2,19 @@ import ArgumentParser
 import Core
 import NIOHTTP1
 
-/// `comblang user …`: sign-up, profiles, deletion.
+/// `comblang user …`: sign-up, profiles, deletion, and what admins change.
 struct UserCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "user", abstract: "Create, list, show and delete users.",
-        subcommands: [Create.self, List.self, Show.self, Delete.self])
+        commandName: "user", abstract: "Create, list, show and delete users; suspend them, make them admins.",
+        subcommands: [
+            Create.self, List.self, Show.self, Delete.self, Suspend.self, Unsuspend.self, Role.self,
+        ])
 
     static func table(_ users: [JSONValue]) -> Table {
         Table(
-            headings: ["id", "username", "display name", "role", "kind", "online", "created"],
+            headings: ["id", "username", "display name", "role", "kind", "suspended", "online", "created"],
             rows: users.map { user in
-                ["id", "username", "displayName", "role", "kind", "online", "createdAt"].map(user.cell)
+                ["id", "username", "displayName", "role", "kind", "suspended", "online", "createdAt"].map(user.cell)
             })
     }
 

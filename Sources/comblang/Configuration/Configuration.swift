@@ -20,6 +20,9 @@ struct Configuration: Sendable {
     /// Whether whoever gives a name may come to a public room's WebSocket.
     enum RoomGuests: String, CaseIterable, Sendable { case allowed, refused }
 
+    /// A thing that is off unless an operator wants it.
+    enum Switch: String, CaseIterable, Sendable { case on, off }
+
     /// Address or name to listen on. Default 127.0.0.1: nobody else reaches a server that was started to try it out.
     let host: String
     /// 0…65535, default 8080. 0 takes a free port, which the first line of output tells.
@@ -34,7 +37,13 @@ struct Configuration: Sendable {
     /// How long the ends of open streams are spread over when the server stops: 0…10 s, default 3 s. With what follows
     /// the process is gone within 15 s.
     let drain: Duration
+    /// Backups that are done and stay, 1…100, default 7; older ones are deleted when one is done.
+    let backupsKept: Int
     let gateway: GatewaySettings
+    /// The file of the TURN secret, if it is in one; for `doctor`, which looks at who may read it.
+    let turnSecretFile: String?
+    /// Whether the secret stands in the file of `--config`; likewise.
+    let isTurnSecretInFile: Bool
     let hub: HubSettings
     /// Bridges to remote rooms wait at most so long between two attempts: 1 s to an hour, default 60 s.
     let bridges: BridgeSettings
@@ -56,7 +65,10 @@ struct Configuration: Sendable {
         retention.eventsMax = settings.integer("retentionEvents", in: 100...1_000_000_000, default: retention.eventsMax)
         self.retention = retention
         self.drain = .seconds(settings.integer("drainSeconds", in: 0...10, default: 3))
-        self.gateway = Self.gatewaySettings(&settings)
+        self.backupsKept = settings.integer("backupsKept", in: 1...Limits.backupsKeptMax, default: 7)
+        self.turnSecretFile = settings.optionalText("turnSecretFile")
+        self.gateway = Self.gatewaySettings(&settings, turnSecretFile: self.turnSecretFile)
+        self.isTurnSecretInFile = settings.isInFile("turnSecret")
         self.hub = Self.hubSettings(&settings, drain: self.drain)
         self.bridges = Self.bridgeSettings(&settings, self.gateway)
         self.bridgeFile = settings.optionalText("bridges")
@@ -67,7 +79,9 @@ struct Configuration: Sendable {
         self.logMetadata = Dictionary(uniqueKeysWithValues: settings.inForce.map { ($0.name, .string($0.value)) })
     }
 
-    private static func gatewaySettings(_ settings: inout SettingsReader) -> GatewaySettings {
+    private static func gatewaySettings(
+        _ settings: inout SettingsReader, turnSecretFile: String?
+    ) -> GatewaySettings {
         var gateway = GatewaySettings()
         let origins = settings.list("corsOrigins", default: ["*"]) { origin in
             origin == "*" || (origin.contains("://") && !origin.hasSuffix("/"))
@@ -76,13 +90,13 @@ struct Configuration: Sendable {
         gateway.allowedOrigins = origins.contains("*") ? nil : origins
         let visible = settings.choice("usersVisible", default: UsersVisible.sharedRoom)
         gateway.allUsersVisible = visible == .all
-        gateway.iceServerURLs = settings.list("iceServers", default: GatewaySettings.seedIceServerURLs) { url in
-            url.hasPrefix("stun:") || url.hasPrefix("stuns:") ? nil : "must hold URLs like stun:stun.example.org:3478"
-        }
+        gateway.stunURLs = Self.stunURLs(&settings)
+        gateway.turn = Self.turnServers(&settings, secretFile: turnSecretFile)
         let guests = settings.choice("roomGuests", default: RoomGuests.allowed)
         gateway.roomGuestsAllowed = guests == .allowed
         gateway.joinedParticipantsMax = settings.integer(
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
+        gateway.adminsSearchMessages = settings.choice("adminMessageSearch", default: Switch.off) == .on
         return gateway
     }
 
@@ -106,6 +120,7 @@ struct Configuration: Sendable {
         let megabyte = 1024 * 1024
         hub.recentBytesMax =
             megabyte * settings.integer("recentMegabytes", in: 1...4096, default: hub.recentBytesMax / megabyte)
+        hub.recentKept = .seconds(settings.integer("recentSeconds", in: 1...86_400, default: 60))
         hub.drainSpread = drain
         return hub
     }

@@ -18,8 +18,16 @@ struct ServeFlags: ParsableArguments {
     var retentionEvents: String?
     @Option(help: "Origins that browsers may call from, separated by commas. (default: *)")
     var corsOrigins: String?
-    @Option(help: "STUN servers that clients are told, separated by commas. (default: five of Google)")
-    var iceServers: String?
+    @Option(help: "A STUN server that clients are told, or none; may be repeated. (default: five of Google)")
+    var stunUrl: [String] = []
+    @Option(help: "A TURN server for participants of calls; may be repeated. (default: none)")
+    var turnUrl: [String] = []
+    @Option(help: "The TURN servers' static-auth-secret. Others see flags: better COMBLANG_TURN_SECRET or a file.")
+    var turnSecret: String?
+    @Option(help: "A file with that secret.")
+    var turnSecretFile: String?
+    @Option(help: "How long TURN credentials hold; at half of it participants get others. (default: 3600)")
+    var turnTtlSeconds: String?
     @Option(help: "Whose profiles users see: shared-room or all. (default: shared-room)")
     var usersVisible: String?
     @Option(help: "Guests by name at /ws/{room}: allowed or refused. (default: allowed)")
@@ -40,6 +48,12 @@ struct ServeFlags: ParsableArguments {
     var recentEvents: String?
     @Option(help: "Memory for these events, in MiB, on each event loop. (default: 32)")
     var recentMegabytes: String?
+    @Option(help: "How long they are kept there, in seconds. (default: 60)")
+    var recentSeconds: String?
+    @Option(help: "Whether admins may search everybody's messages: on or off. (default: off)")
+    var adminMessageSearch: String?
+    @Option(help: "Backups that stay; older ones are deleted. (default: 7)")
+    var backupsKept: String?
     @Option(help: "When stopping, streams end spread over so long. (default: 3)")
     var drainSeconds: String?
     @Option(help: "A JSON file of bridges to remote rooms; see docs/bridge.md.")
@@ -52,15 +66,21 @@ struct ServeFlags: ParsableArguments {
         let all: [String: String?] = [
             "host": self.host, "port": self.port, "dataDir": self.dataDir, "logLevel": self.logLevel,
             "retentionHours": self.retentionHours, "retentionEvents": self.retentionEvents,
-            "corsOrigins": self.corsOrigins, "iceServers": self.iceServers, "usersVisible": self.usersVisible,
-            "roomGuests": self.roomGuests, "callParticipants": self.callParticipants,
-            "streamRotateSeconds": self.streamRotateSeconds,
+            "corsOrigins": self.corsOrigins, "stunUrl": Self.joined(self.stunUrl), "turnUrl": Self.joined(self.turnUrl),
+            "turnSecret": self.turnSecret, "turnSecretFile": self.turnSecretFile,
+            "turnTtlSeconds": self.turnTtlSeconds, "usersVisible": self.usersVisible, "roomGuests": self.roomGuests,
+            "callParticipants": self.callParticipants, "streamRotateSeconds": self.streamRotateSeconds,
             "heartbeatSeconds": self.heartbeatSeconds, "streamStallSeconds": self.streamStallSeconds,
             "streamsPerDevice": self.streamsPerDevice, "streamsPerUser": self.streamsPerUser,
             "recentEvents": self.recentEvents, "recentMegabytes": self.recentMegabytes,
+            "recentSeconds": self.recentSeconds, "adminMessageSearch": self.adminMessageSearch,
+            "backupsKept": self.backupsKept,
             "drainSeconds": self.drainSeconds, "bridges": self.bridges,
             "bridgeRetrySeconds": self.bridgeRetrySeconds,
         ]
         return all.compactMapValues { $0 }
     }
+
+    /// As a variable has it; no URL of a server has a comma in it.
+    private static func joined(_ values: [String]) -> String? { values.isEmpty ? nil : values.joined(separator: ",") }
 }

@@ -70,16 +70,25 @@ struct SettingsReader {
         return found
     }
 
-    /// A text that need not be given; an empty one counts as not given.
-    mutating func optionalText(_ name: String) -> String? {
-        let found = try? self.reader(name, default: .string("")).requiredString(forKey: ConfigKey(name))
-        guard let found, !found.contains("\0") else {
+    /// A text that may be left out: `nil` if it was.
+    ///
+    /// - parameter isSecret: keeps it out of the log, which tells only whether it is set.
+    mutating func optionalText(_ name: String, isSecret: Bool = false) -> String? {
+        guard let found = try? self.reader(name, default: .string("")).requiredString(forKey: ConfigKey(name)),
+            !found.contains("\0")
+        else {
             self.fault(name, "must be a text")
             return nil
         }
-        self.inForce.append((name, found))
+        self.inForce.append((name, isSecret && !found.isEmpty ? "(not shown)" : found))
         return found.isEmpty ? nil : found
     }
+
+    /// Whether the file of `--config` has this setting, whatever wins over it.
+    func isInFile(_ name: String) -> Bool { self.fileMembers.contains(name) }
+
+    /// Says what is wrong with a setting that was read.
+    mutating func reject(_ name: String, _ text: String) { self.fault(name, text) }
 
     /// One of an enumeration's values.
     mutating func choice<Value: RawRepresentable<String> & CaseIterable>(_ name: String, default value: Value) -> Value

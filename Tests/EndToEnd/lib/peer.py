@@ -5,7 +5,8 @@ import fractions
 
 import aioice.ice
 import numpy
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from aiortc import (
+    RTCConfiguration, RTCIceServer, RTCIceTransportPolicy, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack)
 from aiortc.sdp import candidate_from_sdp
 from av import VideoFrame
 
@@ -34,11 +35,20 @@ class ColorTrack(VideoStreamTrack):
         return frame
 
 
+def relay_only(given: dict) -> RTCConfiguration:
+    """What Comblang answers as `iceServers`, so that nothing but the relay in it is used."""
+    relays = [server for server in given["iceServers"] if "credential" in server]
+    assert relays, given
+    return RTCConfiguration(
+        [RTCIceServer(server["urls"], server["username"], server["credential"]) for server in relays],
+        iceTransportPolicy=RTCIceTransportPolicy.RELAY)
+
+
 class Peer:
     """One side: sends its colour, and keeps what it sees of the other's."""
 
-    def __init__(self, rgb: tuple[int, int, int]):
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    def __init__(self, rgb: tuple[int, int, int], configuration: RTCConfiguration | None = None):
+        self.connection = RTCPeerConnection(configuration or RTCConfiguration(iceServers=[]))
         self.camera = ColorTrack(rgb)
         self.connection.addTrack(self.camera)
         self.seen: list[numpy.ndarray] = []

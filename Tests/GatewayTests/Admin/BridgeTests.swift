@@ -79,10 +79,12 @@ struct BridgeTests {
         }
     }
 
-    @Test(arguments: [
-        ("name", JSONValue.string("A B")), ("room", "nowhere"), ("url", "http://far/"), ("url", "ws://u:p@far/"),
-        ("headers", ["Host": "x"]), ("certificateAuthority", "x"), ("remoteRoom", ""), ("userIdMember", ""),
-    ] as [(String, JSONValue)]) func aFieldThatCannotBeIsNamed(field: String, value: JSONValue) async throws {
+    @Test(
+        arguments: [
+            ("name", JSONValue.string("A B")), ("room", "nowhere"), ("url", "http://far/"), ("url", "ws://u:p@far/"),
+            ("headers", ["Host": "x"]), ("certificateAuthority", "x"), ("remoteRoom", ""), ("userIdMember", ""),
+        ] as [(String, JSONValue)]) func aFieldThatCannotBeIsNamed(field: String, value: JSONValue) async throws
+    {
         try await Self.withLobby { server, admin, _ in
             let refused = try await server.send(
                 .post, "/v1/admin/bridges", Self.new("far", more: [field: value]), token: admin.token)

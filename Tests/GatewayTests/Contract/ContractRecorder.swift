@@ -76,6 +76,8 @@ struct ContractPlace {
     var user = "usr_00000000000000000000000000"
     var message = "msg_00000000000000000000000000"
     var call = "call_00000000000000000000000000"
+    var connection = "con_000000-1"
+    var backup = "bak_00000000000000000000000000"
     var slug = "no-such-problem"
     var bridge = "no-such-bridge"
 
@@ -83,7 +85,8 @@ struct ContractPlace {
     func filling(_ template: String) -> String {
         template.replacing("{room}", with: self.room).replacing("{user}", with: self.user)
             .replacing("{message}", with: self.message).replacing("{call}", with: self.call)
-            .replacing("{slug}", with: self.slug).replacing("{bridge}", with: self.bridge)
+            .replacing("{slug}", with: self.slug).replacing("{backup}", with: self.backup)
+            .replacing("{connection}", with: self.connection).replacing("{bridge}", with: self.bridge)
     }
 }
 
@@ -149,7 +152,12 @@ struct ContractRequest {
         ContractRequest(id: "endCall", body: "{}", badBody: #"{"reason":5}"#),
         ContractRequest(
             id: "updateParticipant", body: #"{"connection":"connected"}"#, badBody: #"{"connection":"maybe"}"#),
+        ContractRequest(
+            id: "reportQuality", body: #"{"rttMs":48.2,"localCandidateType":"relay"}"#, badBody: #"{"packetLoss":2}"#),
+        ContractRequest(
+            id: "markCallsSeen", body: #"{"until":"2026-11-22T13:26:02.551Z"}"#, badBody: #"{"until":"yesterday"}"#),
         ContractRequest(id: "getIceServers", query: "call={call}"),
+        ContractRequest(id: "searchMessages", query: "q=halo"),
         ContractRequest(
             id: "changeUserRights", body: #"{"suspended":false}"#, badBody: #"{"role":"emperor"}"#),
         ContractRequest(id: "deleteUser"),

@@ -1,6 +1,10 @@
 import Core
 import Foundation
+import Gateway
 import HTTPTypes
+import Hub
+import NIOPosix
+import TestSupport
 import Testing
 
 extension ContractScenario {
@@ -13,6 +17,12 @@ extension ContractScenario {
             "last-admin", "changeUserRights", token: self.adminToken, at: own, body: #"{"suspended":true}"#)
         try await self.send("createBridge", token: self.adminToken)
         try await self.expect("name-taken", "createBridge", token: self.adminToken)
+        let running = Backup(
+            id: BackupID(known: "bak_00000000000000000000000001"), state: .running, file: "x",
+            createdBy: UserID(known: self.siti.id), createdAt: self.server.clock.now)
+        try await self.server.store.write { try $0.insert(running) }
+        try await self.expect("backup-running", "createBackup", token: self.adminToken)
+        try await self.server.store.write { try $0.delete(running) }
     }
 
     /// 2xx of what only admins may ask for.
@@ -31,9 +41,26 @@ extension ContractScenario {
         #expect(made.status == 201, "\(made.text)")
         var dewi = self.place
         dewi.user = self.dewi.id
-        for id in ["listAllUsers", "listAllRooms", "changeUserRights", "listAudit"] {
+        let backup = try await self.send("createBackup", token: self.adminToken)
+        dewi.backup = backup.value["id"]?.stringValue ?? ""
+        let subscription = Subscription(
+            user: UserID(known: self.dewi.id), device: DeviceID(known: "ses_00000000000000000000000000"), scope: .user,
+            filter: .everything, transport: .sse)
+        let place = try self.server.gateway.hub.reserve(subscription, on: MultiThreadedEventLoopGroup.singleton.any())
+        let connections = try await self.send("listConnections", token: self.adminToken)
+        dewi.connection = connections.value["items"]?.elements.last?["id"]?.stringValue ?? ""
+        defer { withExtendedLifetime(place) {} }
+        for id in [
+            "listAllUsers", "listAllRooms", "changeUserRights", "searchMessages", "cutConnection", "listBackups",
+            "getBackup", "listAudit", "listAllCalls", "getCallRecord", "exportCalls", "getCallStatistics",
+        ] {
             let answer = try await self.send(id, token: self.adminToken, at: dewi)
             #expect(200..<300 ~= answer.status, "\(id): \(answer.text)")
         }
+        for query in ["groupBy=room&bucket=hour", "groupBy=endReason", "groupBy=transport", "groupBy=initiator"] {
+            let answer = try await self.send("getCallStatistics", token: self.adminToken, query: query)
+            #expect(answer.status == 200, "\(query): \(answer.text)")
+        }
+        #expect(try await self.send("exportCalls", token: self.adminToken, query: "format=ndjson").values.count > 1)
     }
 }

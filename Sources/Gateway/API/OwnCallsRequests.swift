@@ -1,0 +1,6 @@
+import Core
+
+/// `PUT /v1/calls/seen`.
+struct CallsSeenRequest: Decodable, Sendable {
+    let until: Timestamp
+}
