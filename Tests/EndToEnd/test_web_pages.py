@@ -231,7 +231,8 @@ async def test_every_line_of_the_reference_can_be_pasted(server: Server):
     # Malformed is none of them; what they meet depends on who else is there.
     malformed = {name: pasted[name] for name, status in statuses.items() if status in ("000", "400", "405", "415")}
     assert not malformed, malformed
-    # Admins' lines are refused to a guest; the others are not, but for what the lines before them have changed.
-    mine = {name: status for name, status in statuses.items() if "/v1/admin/" not in pasted[name]}
-    taken = [name for name, status in mine.items() if status.startswith("2")]
-    assert len(taken) >= len(mine) * 0.7, mine
+    # Some name what is not there (another user, a backup), some are for admins; most do what they say.
+    refused = {name: (status, pasted[name]) for name, status in statuses.items() if not status.startswith("2")}
+    assert len(refused) < len(pasted) / 2, refused
+    for name in ("createUser", "getUser", "listRooms", "postMessage", "getMessage", "createCall", "getCall", "joinCall"):
+        assert name not in refused, refused[name]
