@@ -47,6 +47,7 @@ check: lint ## What should pass before a commit: lint, a build without warnings,
 
 test-long: ## The same tests, larger, and the Swift tests once more under the thread sanitizer. About an hour.
 	$(MAKE) test SCALE=20
+	.ci/autobahn
 	SCALE=$(SCALE) swift test -c release --scratch-path $(SANITIZED) --sanitize=thread
 
 bench: build ## Figures of this machine; see bench/.
@@ -55,4 +56,4 @@ bench: build ## Figures of this machine; see bench/.
 
 clean:
 	swift package clean
-	rm -rf $(SANITIZED) Tests/EndToEnd/out
+	rm -rf $(SANITIZED) .autobahn Tests/EndToEnd/out

@@ -68,6 +68,8 @@ let package = Package(
                 "0003_ice_quality.sql",
                 "0004_records.sql",
                 "0005_admin.sql",
+                "0006_room_actor.sql",
+                "0007_bridge.sql",
                 "0008_api_keys.sql",
                 "0009_webhooks.sql",
             ],
@@ -113,10 +115,17 @@ let package = Package(
                 "Core", "Hub", asyncHTTPClient, crypto, nioCore, nioHTTP1, nioPosix, logging, serviceLifecycle,
             ],
             swiftSettings: settings),
+        .target(
+            name: "Bridge",
+            dependencies: [
+                "Core", "Hub", "WebSocketWire", nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL, logging,
+                serviceLifecycle,
+            ],
+            swiftSettings: settings),
         .executableTarget(
             name: "comblang",
             dependencies: [
-                "CMemory", "Core", "Hub", "SQLiteStore", "STUNWire", "Gateway", "Webhooks", hummingbird,
+                "Bridge", "CMemory", "Core", "Hub", "SQLiteStore", "STUNWire", "Gateway", "Webhooks", hummingbird,
                 asyncHTTPClient, nioCore, nioPosix, nioHTTP1, nioSSL, nioTLS,
                 logging, serviceLifecycle,
                 hummingbirdCore,
@@ -126,6 +135,9 @@ let package = Package(
             ],
             swiftSettings: settings),
 
+        .executableTarget(
+            name: "websocket-echo", dependencies: ["WebSocketWire", nioCore, nioPosix, nioHTTP1],
+            path: "Tests/WebSocketEcho", swiftSettings: settings),
         .target(
             name: "TestSupport", dependencies: ["Core", "Hub", logging, nioCore], path: "Tests/TestSupport",
             swiftSettings: settings),

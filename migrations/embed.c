@@ -20,6 +20,14 @@ static const unsigned char admin[] = {
 #embed "0005_admin.sql"
 };
 
+static const unsigned char room_actor[] = {
+#embed "0006_room_actor.sql"
+};
+
+static const unsigned char bridge[] = {
+#embed "0007_bridge.sql"
+};
+
 static const unsigned char api_keys[] = {
 #embed "0008_api_keys.sql"
 };
@@ -34,6 +42,8 @@ static const comblang_migration migrations[] = {
     {"0003_ice_quality", ice_quality, sizeof ice_quality},
     {"0004_records", records, sizeof records},
     {"0005_admin", admin, sizeof admin},
+    {"0006_room_actor", room_actor, sizeof room_actor},
+    {"0007_bridge", bridge, sizeof bridge},
     {"0008_api_keys", api_keys, sizeof api_keys},
     {"0009_webhooks", webhooks, sizeof webhooks},
 };

@@ -14,13 +14,15 @@ package struct Gateway: Sendable {
     package let ids: IDSource
     package let settings: GatewaySettings
     package let readiness: Readiness
+    package let bridges: BridgeStatuses
     package let logger: Logger
     let limiter: RateLimiter
     let date = DateField()
 
     package init(
         store: any EventStore, hub: Hub, authenticator: Authenticator, signIn: SignIn, backups: Backups,
-        time: any TimeSource, ids: IDSource, settings: GatewaySettings, readiness: Readiness, logger: Logger
+        time: any TimeSource, ids: IDSource, settings: GatewaySettings, readiness: Readiness,
+        bridges: BridgeStatuses = BridgeStatuses(), logger: Logger
     ) {
         self.store = store
         self.hub = hub
@@ -31,6 +33,7 @@ package struct Gateway: Sendable {
         self.ids = ids
         self.settings = settings
         self.readiness = readiness
+        self.bridges = bridges
         self.logger = logger
         self.limiter = RateLimiter(settings.rates, time: time)
     }
@@ -56,11 +59,13 @@ package struct Gateway: Sendable {
         OwnCallController(gateway: self).addRoutes(to: signedIn)
         IceServersController(gateway: self).addRoutes(to: signedIn)
         EventController(gateway: self).addRoutes(open: open, signedIn: signedIn)
+        RoomSocketController(gateway: self).addRoutes(to: open)
 
         let admin = signedIn.group("").add(middleware: AdminMiddleware())
         AuditController(gateway: self).addRoutes(to: admin)
         AdminCallController(gateway: self).addRoutes(to: admin)
         AdministrationController(gateway: self).addRoutes(to: admin)
+        BridgeController(gateway: self).addRoutes(to: admin)
         ConnectionController(gateway: self).addRoutes(to: admin)
         MessageSearchController(gateway: self).addRoutes(to: admin)
         BackupController(gateway: self).addRoutes(to: admin)
@@ -101,6 +106,8 @@ package struct GatewaySettings: Sendable {
     package var turn: TURNServers?
     /// At most so many joined participants in a call.
     package var joinedParticipantsMax: Int
+    /// Whether `GET /ws/{room}?username=` makes guests.
+    package var roomGuestsAllowed: Bool
     /// How many requests are allowed.
     package var rates = RateSettings.off
     /// Who is believed about the addresses of clients.
@@ -116,8 +123,10 @@ package struct GatewaySettings: Sendable {
     package init(
         allowedOrigins: [String]? = nil, allUsersVisible: Bool = false,
         stunURLs: [String] = Self.seedSTUNURLs, turn: TURNServers? = nil,
-        joinedParticipantsMax: Int = Limits.joinedParticipantsMax, adminsSearchMessages: Bool = false
+        joinedParticipantsMax: Int = Limits.joinedParticipantsMax, roomGuestsAllowed: Bool = true,
+        adminsSearchMessages: Bool = false
     ) {
+        self.roomGuestsAllowed = roomGuestsAllowed
         self.allowedOrigins = allowedOrigins
         self.allUsersVisible = allUsersVisible
         self.stunURLs = stunURLs

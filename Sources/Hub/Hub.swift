@@ -20,6 +20,7 @@ package final class Hub: Service {
     /// The log's incarnation, the first part of every cursor.
     package let epoch: String
     private let isDraining = Atomic(false)
+    private let ephemeralFollowers = Mutex<[@Sendable (Event) -> Void]>([])
     /// Of this process, in ``ConnectionID``.
     let mark = ConnectionID.randomMark()
 
@@ -154,6 +155,12 @@ package final class Hub: Service {
         for loop in self.loops {
             loop.eventLoop.execute { loop.hub.value.publishEphemeral(logged) }
         }
+        for follower in self.ephemeralFollowers.withLock({ $0 }) { follower(event) }
+    }
+
+    /// Registers for what ``publishEphemeral(_:)`` sends; `consume` must return quickly.
+    package func followEphemeral(_ consume: @escaping @Sendable (Event) -> Void) {
+        self.ephemeralFollowers.withLock { $0.append(consume) }
     }
 
     // MARK: Streams
@@ -193,7 +200,7 @@ package final class Hub: Service {
         let lifetime = self.settings.rotateAfter.jittered(by: self.settings.jitter)
         let subscriber = Subscriber(
             id: reservation.id, admission: admission, profile: hub.profile(for: admission.subscription),
-            delivery: .stream(wire, sink), rotatesAt: self.time.now.advanced(by: lifetime))
+            delivery: .stream(wire, sink), rotatesAt: wire.rotates ? self.time.now.advanced(by: lifetime) : nil)
         guard hub.add(subscriber, admission) else { return false }
         if self.registry.isReplaced(reservation.id) { hub.end(subscriber, .replaced) }
         if hub.isDraining { hub.end(subscriber, .drain) }

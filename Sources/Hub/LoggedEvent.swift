@@ -37,7 +37,9 @@ package final class LoggedEvent: Sendable {
             let envelope = encodings.envelope ?? self.event.envelope(epoch: self.epoch)
             var buffer = ByteBufferAllocator().buffer(capacity: envelope.utf8.count + 128)
             let id = self.event.type == .typing ? nil : "\(self.epoch).\(self.event.seq)"
-            wire.encode(WireFrame(id: id, type: self.event.type.rawValue, envelope: envelope), &buffer)
+            let frame = WireFrame(
+                id: id, type: self.event.type.rawValue, envelope: envelope, event: self.event)
+            wire.encode(frame, &buffer)
             encodings.frames[wire.slot] = buffer
             return buffer
         }

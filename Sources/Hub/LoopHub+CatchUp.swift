@@ -1,6 +1,6 @@
 import Core
 import Logging
-import NIOCore
+package import NIOCore
 
 /// How readers that are behind are brought up to date, by position: from memory, else from the database.
 extension LoopHub {
@@ -112,7 +112,7 @@ extension LoopHub {
 
 extension NIOLoopBound {
     /// Runs on the loop that the value is bound to.
-    func execute(_ body: @escaping @Sendable (Value) -> Void) {
+    package func execute(_ body: @escaping @Sendable (Value) -> Void) {
         self.eventLoop.execute { body(self.value) }
     }
 }

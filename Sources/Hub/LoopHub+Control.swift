@@ -80,7 +80,7 @@ extension LoopHub {
             let retryAfter = base.jittered(by: 0.5)
             self.writeControl(.end(reason, cursor: self.cursor(seq), retryAfter: retryAfter), to: subscriber)
             self.remove(subscriber.id)
-            sink.finish(grace: self.settings.flushGrace)
+            sink.finish(reason, grace: self.settings.flushGrace)
         case .poll(let waiter):
             self.complete(waiter, of: subscriber, .ended(reason, cursor: self.cursor(seq)))
         case .none:

@@ -240,7 +240,8 @@ final class LoopHub {
                 guard subscriber.profile.passes(logged.event) else { continue }
                 switch subscriber.delivery {
                 case .stream(let wire, let sink):
-                    if sink.isWritable { sink.write(logged.frame(for: wire), chunkedBySelf: sink.isChunked) }
+                    let isOwn = !wire.echoesTyping && logged.event.actor == subscriber.subscription.user
+                    if sink.isWritable, !isOwn { sink.write(logged.frame(for: wire), chunkedBySelf: sink.isChunked) }
                 case .poll(let waiter):
                     self.complete(
                         waiter, of: subscriber,

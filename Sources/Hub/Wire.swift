@@ -10,8 +10,13 @@ package struct WireFrame: Sendable {
     package let envelope: String
     /// SSE `retry:`, with a deliberate end.
     package let retryMilliseconds: Int64?
+    /// What a wire that has other words than the envelope makes them of; `nil` for what the stream itself says.
+    package let event: Event?
 
-    package init(id: String?, type: String, envelope: String, retryMilliseconds: Int64? = nil) {
+    package init(
+        id: String?, type: String, envelope: String, retryMilliseconds: Int64? = nil, event: Event? = nil
+    ) {
+        self.event = event
         self.id = id
         self.type = type
         self.envelope = envelope
@@ -24,16 +29,23 @@ package struct Wire: Sendable {
     /// Where encoded frames are kept: 0 ..< ``slotCount``, one for each wire that exists.
     package let slot: Int
     package let transport: Transport
-    /// Appends the frame's bytes.
+    /// Whether its clients know how to come back where they were, so that their streams may be ended at any time.
+    package let rotates: Bool
+    /// Whether who types is told so.
+    package let echoesTyping: Bool
+    /// Appends the frame's bytes; none for what the wire has no words for.
     package let encode: @Sendable (WireFrame, inout ByteBuffer) -> Void
 
-    package static let slotCount = 4
+    package static let slotCount = 5
 
     package init(
-        slot: Int, transport: Transport, encode: @escaping @Sendable (WireFrame, inout ByteBuffer) -> Void
+        slot: Int, transport: Transport, rotates: Bool = true, echoesTyping: Bool = true,
+        encode: @escaping @Sendable (WireFrame, inout ByteBuffer) -> Void
     ) {
         self.slot = slot
         self.transport = transport
+        self.rotates = rotates
+        self.echoesTyping = echoesTyping
         self.encode = encode
     }
 }
@@ -51,7 +63,7 @@ package protocol StreamSink: AnyObject {
     /// Writes and flushes; bytes are whole frames.
     func write(_ bytes: ByteBuffer)
     /// Nothing follows: ends the response; the connection is closed if it has not taken everything after `grace`.
-    func finish(grace: Duration)
+    func finish(_ reason: StreamEndReason, grace: Duration)
 }
 
 /// Why the server ends a stream; `stream.end` says it.

@@ -13,6 +13,8 @@ struct RecordPlan {
 
     /// Reasons for which few calls end: their index is the shortest way to any of them.
     private static let rareReasons: Set<CallEndReason> = [.busy, .failed, .lost, .endedByAdmin, .tooLong]
+    /// Reasons for which calls end that nobody answered, and that so lasted no time.
+    private static let unansweredReasons: Set<CallEndReason> = [.missed, .cancelled, .rejected]
     /// Durations with an index of their own, the longest first.
     private static let durations = [(3600, "callRecordHour"), (600, "callRecordTenMinutes"), (60, "callRecordMinute")]
 
@@ -31,8 +33,12 @@ struct RecordPlan {
             self.walk("callRecordByEndReason", "callRecord.endReason = ", reason.rawValue)
         } else if let room = query.room {
             self.walk("callRecordByRoom", "callRecord.room = ", room.text)
+        } else if let seconds = query.durationSecondsMin, seconds >= Self.durations[0].0 {
+            self.source = "callRecord INDEXED BY \(Self.durations[0].1)"
         } else if let transport = query.transport {
             self.source = "callRecord INDEXED BY \(Self.index(of: transport))"
+        } else if let reason = query.endReason, Self.unansweredReasons.contains(reason) {
+            self.walk("callRecordByEndReason", "callRecord.endReason = ", reason.rawValue)
         } else if let (_, index) = Self.durations.first(where: { $0.0 <= query.durationSecondsMin ?? 0 }) {
             self.source = "callRecord INDEXED BY \(index)"
         } else if let reason = query.endReason {

@@ -37,7 +37,7 @@ extension Participant {
         [
             "device", "leg", "state", "invitedAt", "joinedAt", "leftAt", "audio", "video", "screen", "connection",
             "connectionAt", "transport", "isBusy", "leaseCheckAt", "iceRefreshAt", "leaveTokenHash",
-            "holdsCandidates", "isLive",
+            "holdsCandidates", "readsFrames", "isLive",
         ])
 
     init(_ row: inout Columns) throws {
@@ -48,7 +48,8 @@ extension Participant {
             media: ParticipantMedia(audio: row.flag(), video: row.flag(), screen: row.flag()),
             connection: try row.optionalValue(), connectionAt: row.optionalTime(),
             transport: try row.optionalValue(), isBusy: row.flag(), leaseCheckAt: row.optionalTime(),
-            iceRefreshAt: row.optionalTime(), leaveTokenHash: row.optionalText(), holdsCandidates: row.flag())
+            iceRefreshAt: row.optionalTime(), leaveTokenHash: row.optionalText(), holdsCandidates: row.flag(),
+            readsFrames: row.flag())
     }
 
     func values(isLive: Bool) -> [SQLValue] {
@@ -57,7 +58,7 @@ extension Participant {
             self.invitedAt?.milliseconds, self.joinedAt?.milliseconds, self.leftAt?.milliseconds, self.media.audio,
             self.media.video, self.media.screen, self.connection?.rawValue, self.connectionAt?.milliseconds,
             self.transport?.rawValue, self.isBusy, self.leaseCheckAt?.milliseconds,
-            self.iceRefreshAt?.milliseconds, self.leaveTokenHash, self.holdsCandidates, isLive,
+            self.iceRefreshAt?.milliseconds, self.leaveTokenHash, self.holdsCandidates, self.readsFrames, isLive,
         ]
     }
 }

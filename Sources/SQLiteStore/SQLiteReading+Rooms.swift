@@ -90,6 +90,16 @@ extension SQLiteReading {
         }
     }
 
+    func usersOnline(in room: RoomID, limit: Int) throws -> [User] {
+        // Those who are online are few beside all users, and often beside a room's members.
+        let sql = """
+            SELECT \(User.table.selection) \
+            FROM user INDEXED BY userOnline CROSS JOIN member ON member.room = ?1 AND member.user = user.id \
+            WHERE user.isOnline = 1 ORDER BY user.id LIMIT ?2
+            """
+        return try self.db.all(sql, [room.text, limit]) { try User(&$0) }
+    }
+
     func memberCount(of room: RoomID) throws -> Int {
         Int(try self.db.integer("SELECT count(*) FROM member WHERE room = ?1", [room.text]))
     }

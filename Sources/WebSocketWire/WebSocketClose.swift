@@ -77,5 +77,8 @@ package struct WebSocketEnding: Hashable, Sendable {
     /// Whether the peer said goodbye (1000 or 1001), so that it leaves its call at once instead of by lease.
     package var isGoodbye: Bool { self.origin == .peer && [.normal, .goingAway].contains(self.close.code) }
 
+    /// As ``isGoodbye``, or closed without a code, as a browser's `close()` does when it is given none.
+    package var isDeliberate: Bool { self.isGoodbye || (self.origin == .peer && self.close.code == .noCode) }
+
     static let lost = Self(.lost, WebSocketClose(.abnormal))
 }

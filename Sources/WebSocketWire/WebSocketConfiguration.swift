@@ -28,8 +28,9 @@ package struct WebSocketConfiguration: Sendable {
     package var pongTimeout = Duration.seconds(30)
     /// From our Close frame to the peer's, then the socket closes without it.
     package var closeTimeout = Duration.seconds(5)
-    /// The same after the peer broke a rule: enough for the Close frame to be read before the socket closes.
-    package var failureTimeout = Duration.seconds(1)
+    /// The same after the peer broke a rule: enough for the Close frame to be read before the socket closes. Shorter
+    /// than the second after which Autobahn's clients call the connection unclean.
+    package var failureTimeout = Duration.milliseconds(500)
 
     package init(role: Role, incoming: Incoming) {
         self.role = role

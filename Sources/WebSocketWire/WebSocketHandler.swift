@@ -12,7 +12,8 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     package typealias OutboundIn = Never
     package typealias OutboundOut = ByteBuffer
 
-    /// What may come between the 101 and ``start()``: a few messages of an eager client.
+    /// What may come before ``start()``: a few messages of an eager client, read together with its handshake. What
+    /// comes later is not read until then.
     private static let heldInputsMax = 16
 
     let configuration: WebSocketConfiguration
@@ -27,7 +28,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     private var alarm: (deadline: NIODeadline, task: Scheduled<Void>)?
     /// Done when our Close frame is with the kernel; `nil` before it was written.
     private var closeFrameWritten: EventLoopFuture<Void>?
-    private var isReadingPaused = false
+    private var isReadingPaused: Bool
     /// Somebody asked for more while reading was paused.
     private var isReadOwed = false
 
@@ -51,6 +52,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
         onEnded: @escaping (WebSocketEnding) -> Void
     ) {
         self.configuration = configuration
+        self.isReadingPaused = configuration.role == .server
         self.eventLoop = eventLoop
         self.machine = WebSocketConnectionStateMachine(configuration, at: eventLoop.now)
         self.reader = WebSocketMessageReader(configuration)
@@ -64,6 +66,7 @@ package final class WebSocketHandler: ChannelDuplexHandler {
     package func start() {
         guard !self.isStarted else { return }
         self.isStarted = true
+        self.resumeReading()
         let held = self.heldInputs
         self.heldInputs = []
         for input in held { self.take(input) }

@@ -1,3 +1,4 @@
+import Bridge
 import Core
 import Gateway
 import Hub
@@ -41,10 +42,15 @@ extension App {
         let signIn = SignIn(
             store: store, passwords: PasswordHasher(), tokens: tokens, time: time, ids: ids,
             registration: configuration.registration)
+        let bridges = BridgeStatuses()
+        let bridging = BridgeService(
+            store: store, hub: hub, statuses: bridges, on: eventLoops, time: time, ids: ids,
+            settings: configuration.bridges, logger: logger)
         let backups = Backups(store: store, kept: configuration.backupsKept, time: time, logger: logger)
         let gateway = Gateway(
             store: store, hub: hub, authenticator: authenticator, signIn: signIn, backups: backups,
-            time: time, ids: ids, settings: configuration.gateway, readiness: readiness, logger: logger)
+            time: time, ids: ids, settings: configuration.gateway, readiness: readiness,
+            bridges: bridges, logger: logger)
         let sweeps = Self.sweeps(
             store, hub: hub, retention: configuration.retention,
             credentialsLifetime: configuration.gateway.turn?.credentialsLifetime, ids: ids, time: time, logger: logger)
@@ -53,7 +59,7 @@ extension App {
         }
         let webhooks = try await WebhookService(
             store: store, epoch: hub.epoch, networks: configuration.webhookNetworks, time: time, logger: logger)
-        var services: [any Service] = [hub, backups, webhooks] + sweeps
+        var services: [any Service] = [hub, backups, webhooks, bridging] + sweeps
         if let certificates, let files = configuration.tls {
             services.append(CertificateWatch(certificates: certificates, interval: files.reloadEvery))
         }

@@ -259,7 +259,9 @@ struct CallCollisionTests {
         try await self.join(call, Self.bob)
         let ids = self.ids
         let leave = { (device: DeviceID) in
-            try await self.store.write { try $0.leaveCalls(of: Self.bob.id, on: device, now: .fixture, ids: ids) }
+            try await self.store.write {
+                try $0.leaveCalls(of: Self.bob.id, on: device, reason: "closed", now: .fixture, ids: ids)
+            }
         }
         try await leave(DeviceID(known: "ses_other"))
         let states = { try await self.store.read { try $0.callRows(call.call.id) }?.participants.map(\.state) }

@@ -1,6 +1,7 @@
 """TLS with HTTP/2 and HTTP/1.1: curl, httpx and Chromium on either, streams as on clear text, certificates renewed."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import ssl
@@ -13,6 +14,8 @@ import websockets
 from playwright.async_api import async_playwright
 
 from lib.certificates import Authority, common_name
+from lib.http2 import Http2
+from lib.raw_http import settled_sockets
 from lib.server import BINARY, Server, assert_one_line_error, environment, until, wait_until
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +31,11 @@ class Secure:
         self.renew("first")
         self.server: Server = server_factory(
             tls_certificate=self.certificate, tls_key=self.key, **settings).start()
-        self.context = ssl.create_default_context(cafile=self.authority.root)
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """One for each client, which sets in it what it speaks."""
+        return ssl.create_default_context(cafile=self.authority.root)
 
     def renew(self, name: str) -> None:
         certificate, key = self.authority.issue(name)
@@ -128,7 +135,7 @@ async def test_streams_deliver_what_is_posted_meanwhile(secure: Secure, http2, w
 
 
 async def test_thirty_streams_and_polls_share_one_connection(secure: Secure):
-    sockets = secure.server.open_sockets()
+    sockets = settled_sockets(secure.server)
     async with secure.client() as client:
         people = [await person(client, f"siswa{number}") for number in range(10)]
         room = (await client.post("/v1/rooms", json={"name": "kelas"}, headers=people[0])).json()["id"]
@@ -161,27 +168,44 @@ async def test_thirty_streams_and_polls_share_one_connection(secure: Secure):
         assert await asyncio.wait_for(asyncio.gather(*waiting), 20) == ["semua"] * 30
 
 
+async def place_is_free(secure: Secure, target: str, headers: dict[str, str]) -> bool:
+    """Whether the device, which has one place, may open another stream; over a connection that ends with it."""
+    async with secure.client(http2=False) as client, client.stream("GET", target, headers=headers) as answer:
+        return answer.status_code == 200
+
+
 async def test_a_reader_on_http2_that_stops_ends_slow_and_costs_the_others_nothing(server_factory, tmp_path):
     secure = Secure(server_factory, tmp_path, stream_stall_seconds=1, streams_per_device=1)
-    async with secure.client() as slow, secure.client() as quick:
-        headers = await person(quick, "siti")
-        room = (await quick.post("/v1/rooms", json={"name": "kelas"}, headers=headers)).json()["id"]
+    async with secure.client() as client:
+        headers = await person(client, "siti")
+        room = (await client.post("/v1/rooms", json={"name": "kelas"}, headers=headers)).json()["id"]
         target = f"/v1/rooms/{room}/events/stream?format=ndjson"
-
-        async def is_place_free() -> bool:
-            async with quick.stream("GET", target, headers=headers) as answer:
-                return answer.status_code == 200
-
-        async with slow.stream("GET", target, headers=headers) as stalled:
-            assert stalled.status_code == 200 and not await is_place_free()
+        with contextlib.closing(Http2(secure.server.port, secure.context)) as stalled:
+            assert stalled.status(stalled.get(target, headers)) == 200
+            assert not await place_is_free(secure, target, headers)
             before = secure.server.resident_bytes()
             # The window of a stream has 64 KiB; what is beyond waits in the log, not in memory.
             for _ in range(100):
-                answer = await quick.post(
+                answer = await client.post(
                     f"/v1/rooms/{room}/messages", json={"content": "x" * 30_000}, headers=headers)
                 assert answer.status_code == 201
-            await until(is_place_free, "the stalled stream has ended", 20)
+            await until(lambda: place_is_free(secure, target, headers), "the stalled stream has ended", 20)
             assert secure.server.resident_bytes() - before < 64 * 1024 * 1024
+
+
+async def test_a_stream_that_its_client_resets_gives_its_place_back(server_factory, tmp_path):
+    secure = Secure(server_factory, tmp_path, streams_per_device=1)
+    async with secure.client() as client:
+        headers = await person(client, "siti")
+    target = "/v1/events/stream?format=ndjson"
+    with contextlib.closing(Http2(secure.server.port, secure.context)) as connection:
+        for _ in range(10):
+            stream = connection.get(target, headers)
+            assert connection.status(stream) == 200
+            connection.reset(stream)
+            await until(lambda: place_is_free(secure, target, headers), "its place is free")
+            # The one that found that out has to go, too.
+            await until(lambda: place_is_free(secure, target, headers), "nobody holds it")
 
 
 async def test_chromium_listens_on_http2(secure: Secure):
@@ -211,17 +235,6 @@ async def test_chromium_listens_on_http2(secure: Secure):
             assert await page.evaluate(protocol) == "h2"
         finally:
             await browser.close()
-
-
-async def test_a_stream_that_its_client_resets_gives_its_place_back(secure: Secure):
-    async with secure.client() as client:
-        headers = await person(client, "siti")
-        for _ in range(30):
-            async with client.stream("GET", "/v1/events/stream", headers=headers) as stream:
-                assert stream.status_code == 200
-                async for event in frames(stream.aiter_lines(), {"stream.ready", "stream.end"}):
-                    assert event["type"] == "stream.ready"
-                    break
 
 
 async def test_websockets_speak_http1_under_tls(secure: Secure):
@@ -289,7 +302,7 @@ def test_drain_ends_http2_streams_and_the_process(secure: Secure):
 
 
 def test_what_is_no_tls_or_no_handshake_holds_nothing(secure: Secure):
-    sockets = secure.server.open_sockets()
+    sockets = settled_sockets(secure.server)
     plain = subprocess.run(
         ["curl", "-sS", "-m", "10", f"http://127.0.0.1:{secure.server.port}/healthz"], capture_output=True)
     assert plain.returncode != 0

@@ -59,7 +59,9 @@ struct CallRecordTests {
             let (user, now, ids) = (UserID(known: lobby.budi.id), server.clock.now, server.gateway.ids)
             let leg = try await lobby.record(path)["legs"]?.items.last
             let device = DeviceID(known: leg?["device"]?.stringValue ?? "")
-            try await server.store.write { try $0.leaveCalls(of: user, on: device, now: now, ids: ids) }
+            try await server.store.write {
+                try $0.leaveCalls(of: user, on: device, reason: "closed", now: now, ids: ids)
+            }
             let record = try await lobby.record(path)
             #expect(record["inferred"] == true && record["endedBy"] == .string(lobby.budi.id))
             #expect(record["timeline"]?.items.last?["data"]?["inferred"] == true)

@@ -48,6 +48,9 @@ struct ContractAnswerTests {
         try await TestServer.run(.ahc(.http), hubSettings: full) { server in
             try await play(server) { try await $0.refuseStreams() }
         }
+        try await TestServer.run(settings: GatewaySettings(allowedOrigins: ["https://chat.example"])) { server in
+            try await play(server) { try await $0.refuseOrigins() }
+        }
         // Keys that reach elsewhere, sign-up by invite, and all that can be asked for too often.
         var narrow = GatewaySettings()
         narrow.rates = RateSettings(
@@ -182,12 +185,14 @@ struct ContractScenario {
             #expect(answer.status == 422, "\(operation.id)")
         }
         let cursors = ["pollEvents", "streamEvents", "pollRoomEvents", "streamRoomEvents", "pollCallEvents"]
-        for id in cursors + ["streamCallEvents"] {
+        for id in cursors + ["streamCallEvents", "openRoomSocket"] {
             let answer = try await self.send(id, token: self.siti.token, query: "after=yesterday")
             #expect(answer.value["type"] == .string("/problems/invalid-cursor"), "\(id)")
         }
-        let plain = try await self.recorder.send(.get, "/v1/ws", token: self.siti.token)
-        #expect(plain.value["type"] == .string("/problems/upgrade-required"))
+        for path in ["/v1/ws", "/ws/lobby"] {
+            let plain = try await self.recorder.send(.get, path, token: self.siti.token)
+            #expect(plain.value["type"] == .string("/problems/upgrade-required"))
+        }
     }
 
     /// Who may ask for it.
@@ -250,6 +255,7 @@ struct ContractScenario {
         for id in ["postMessage", "editMessage", "deleteMessage", "sendTyping", "createCall", "updateRoom"] {
             try await self.expect("room-archived", id, token: siti, at: self.archived)
         }
+        try await self.expect("room-archived", "openRoomSocket", token: self.dewi.token, at: self.archived)
         try await self.expect("not-joined", "sendSignal", token: self.budi.token, at: own)
         try await self.expect("not-joined", "updateParticipant", token: self.budi.token)
         try await self.expect("not-joined", "reportQuality", token: self.budi.token)
@@ -388,12 +394,5 @@ struct ContractScenario {
         }
         let gap = try await self.send("streamEvents", token: self.siti.token, query: "after=0000000.7")
         #expect(gap.events.dropFirst().first?["type"] == .string("stream.gap"))
-    }
-}
-
-extension ContractAnswer {
-    /// The envelopes of a stream, whatever its format.
-    var events: [JSONValue] {
-        self.values.map { value in value["data"]?.stringValue.map { Self.json($0) } ?? value }
     }
 }

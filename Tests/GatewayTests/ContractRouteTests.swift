@@ -23,7 +23,7 @@ struct ContractRouteTests {
                 #expect(response.status == .methodNotAllowed, "\(path)")
                 let allowed = response.headers[.allow]?.split(separator: ", ").map(String.init) ?? []
                 // A HEAD would open a stream that nobody reads.
-                let isStream = path.hasSuffix("/stream") || path == "/v1/ws"
+                let isStream = path.hasSuffix("/stream") || ["/v1/ws", "/ws/{room}"].contains(path)
                 let withHead = methods.contains("GET") && !isStream ? methods.union(["HEAD"]) : methods
                 #expect(Set(allowed) == withHead, "\(path)")
             }

@@ -25,6 +25,7 @@ struct TestServer: Sendable {
     static let backupsKept = 2
     /// Makes a turn at ``turn(after:)`` only.
     private let calls: CallClock
+    private let presence: Presence
 
     /// Runs `body` against a fresh server.
     ///
@@ -64,7 +65,8 @@ struct TestServer: Sendable {
                     client: client, recorder: recorder,
                     calls: CallClock(
                         hub: hub, ids: ids, startedAt: clock.now,
-                        credentialsLifetime: settings.turn?.credentialsLifetime)))
+                        credentialsLifetime: settings.turn?.credentialsLifetime),
+                    presence: Presence(registry: hub.registry, startedAt: clock.now)))
         }
         await store.close()
         withExtendedLifetime(directory) {}
@@ -125,6 +127,12 @@ struct TestServer: Sendable {
     func turn(after duration: Duration) async throws {
         self.clock.advance(by: duration)
         try await self.calls.sweep(self.store, now: self.clock.now)
+    }
+
+    /// Time passes, then who came and who went is logged.
+    func turnOfPresence(after duration: Duration) async throws {
+        self.clock.advance(by: duration)
+        try await self.presence.sweep(self.store, now: self.clock.now)
     }
 
     /// What was logged since the start, internal events too, as it was logged.

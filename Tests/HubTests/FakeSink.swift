@@ -49,7 +49,7 @@ final class FakeSink: StreamSink, Sendable {
         }
     }
 
-    func finish(grace: Duration) { self.state.withLock { $0.finishedAfter = grace } }
+    func finish(_ reason: StreamEndReason, grace: Duration) { self.state.withLock { $0.finishedAfter = grace } }
 
     /// All frames so far, in order; of a connection without chunks.
     var frames: [Frame] { self.state.withLock { $0.frames } }

@@ -30,6 +30,28 @@ import Testing
         }
     }
 
+    @Test(arguments: StoreKind.allCases) func usersOnlineOfARoomAreFoundAscendingUpToALimit(
+        kind: StoreKind
+    ) async throws {
+        try await kind.runInLobby { store in
+            let found = { (limit: Int) in
+                try await store.read { try $0.usersOnline(in: Room.lobby.id, limit: limit).map(\.id) }
+            }
+            #expect(try await found(9) == [])
+            try await store.write { writer in
+                // Carol is online and no member.
+                for user in [User.alice, .bob, .carol] {
+                    var user = user
+                    user.isOnline = true
+                    try writer.update(user)
+                }
+            }
+            let members = [User.alice.id, User.bob.id].sorted()
+            #expect(try await found(9) == members)
+            #expect(try await found(1) == Array(members.prefix(1)))
+        }
+    }
+
     @Test(arguments: StoreKind.allCases) func roomListHasOwnAndListedRoomsInOrderOfID(kind: StoreKind) async throws {
         try await kind.runInLobby { store in
             try await store.write { writer in

@@ -51,6 +51,11 @@ extension MemoryReading {
             .page(by: \.id, after: nil, limit: limit).map(\.id)
     }
 
+    func usersOnline(in room: RoomID, limit: Int) throws -> [User] {
+        let members = self.state.members.values.filter { $0.room == room }.compactMap { self.state.users[$0.user] }
+        return Array(members.filter(\.isOnline).sorted { $0.id < $1.id }.prefix(limit))
+    }
+
     func usersOnline() throws -> [UserID] { self.state.users.values.filter(\.isOnline).map(\.id).sorted() }
 
     func idempotentAnswer(user: UserID, method: String, path: String, key: String) throws -> IdempotentAnswer? {

@@ -94,7 +94,7 @@ struct WebSocketConnectionStateMachineTests {
             socket.received(.violation(WebSocketClose(.protocolError, "x")), at: at(1))
                 == .startClosing(.protocolError, "x"))
         #expect(socket.received(.violation(WebSocketClose(.invalidData)), at: at(1)) == .ignore)
-        #expect(socket.deadline == at(2))
+        #expect(socket.deadline == at(1) + .milliseconds(500))
         #expect(socket.deadlineReached(at: at(2)) == .abandonSocket(nil))
     }
 
@@ -184,6 +184,8 @@ struct WebSocketConnectionStateMachineTests {
         #expect(WebSocketEnding(.peer, WebSocketClose(.normal)).isGoodbye)
         #expect(WebSocketEnding(.peer, WebSocketClose(.goingAway)).isGoodbye)
         #expect(!WebSocketEnding(.peer, WebSocketClose(.noCode)).isGoodbye)
+        #expect(WebSocketEnding(.peer, WebSocketClose(.noCode)).isDeliberate)
+        #expect(!WebSocketEnding(.peer, WebSocketClose(.internalError)).isDeliberate)
         #expect(!WebSocketEnding(.local, WebSocketClose(.normal)).isGoodbye)
         #expect(!self.lost.isGoodbye)
     }

@@ -11,7 +11,9 @@ struct WebSocketFuzzTests {
     @Test(arguments: 0..<300 as Range<UInt64>)
     func whateverComesTheServerStaysWellFormed(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
-        let incoming: WebSocketConfiguration.Incoming = Int.random(in: 0..<5, using: &generator) == 0 ? .nothing : .text
+        let incoming =
+            [WebSocketConfiguration.Incoming.nothing, .text, .text, .messages, .messages]
+            .randomElement(using: &generator) ?? .text
         let peer = try TestPeer(.server, incoming, messageBytesMax: 2000)
         var textsAtEnd: Int?
         for _ in 0..<60 where peer.channel.isActive {

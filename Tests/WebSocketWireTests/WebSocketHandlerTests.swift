@@ -1,6 +1,7 @@
 import NIOCore
 import NIOEmbedded
 import NIOHTTP1
+import TestSupport
 import Testing
 import WebSocketWire
 
@@ -54,6 +55,16 @@ struct WebSocketHandlerTests {
         peer.handler.resumeReading()
         peer.channel.read()
         #expect(counter.count == 3)
+    }
+
+    @Test func nothingMoreIsReadBeforeThe101() throws {
+        let peer = try TestPeer(isStarted: false)
+        let counter = ReadCounter()
+        try peer.channel.pipeline.syncOperations.addHandler(counter, position: .first)
+        peer.channel.read()
+        #expect(counter.count == 0)
+        peer.handler.start()
+        #expect(counter.count == 1)
     }
 
     @Test func aMessageInSingleBytesIsTheSameMessage() throws {

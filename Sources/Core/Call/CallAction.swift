@@ -19,6 +19,9 @@ package enum CallAction: Hashable, Sendable {
     case tellSuperseded(offer: SignalID, route: SignalRoute)
     /// `signal` of type `reject` with reason `timeout` to the route's `to`, who made the offer: it was not answered.
     case tellTimedOut(offer: SignalID, route: SignalRoute)
+    /// `signal` of type `reject` to the caller's device, which reads frames and hears of no ends: whom it rang
+    /// declined, or did not answer (`reason` says so).
+    case tellDeclined(by: UserID, reason: String?, caller: UserID)
     /// `signal.expired` to the device that sent it: held candidates did not get through.
     case tellExpired(SignalID, device: DeviceID)
     /// Signals of this leg are not delivered any more: it was replaced.
@@ -89,4 +92,9 @@ package enum CallRecordEntry: Hashable, Sendable {
     case reason(String, by: UserID)
     /// `isInferred`: nobody asked for it; it follows from a connection that was closed.
     case ended(CallEndReason, by: UserID?, isInferred: Bool = false)
+
+    /// A participant who speaks frames left as their only peer did.
+    static func left(_ follower: Participant) -> CallRecordEntry {
+        .participant(follower.user, .left, leg: follower.leg, reason: Departure.peerLeft.reason)
+    }
 }

@@ -117,8 +117,7 @@ extension CallStateMachine {
             CallAction.tellTimedOut(offer: offer.signal, route: $0)
         }
         let departure = self.decline(offer, .offerTimedOut, at: now)
-        // Nothing is delivered after the end, and the end says the same.
-        return (self.rows.call.state == .ended ? [record] : [notice, record].compactMap(\.self)) + departure
+        return self.telling(notice, offer.from, before: [record] + departure)
     }
 
     /// A participant's device did not hold its place. A lease of an earlier leg decides nothing any more.

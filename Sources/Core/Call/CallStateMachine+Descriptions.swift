@@ -110,8 +110,17 @@ extension CallStateMachine {
                 payload: JSONObjectText.adding("offer", pending.signal, to: signal.payload)))
         let record = CallAction.record(.rejectedOffer(pending.signal, from: route.from, to: route.to))
         let departure = self.decline(pending, .rejected(reason), at: signal.at)
-        // Nothing is delivered after the end, and the end says the same.
-        return (self.rows.call.state == .ended ? [record] : [delivery, record]) + departure
+        return self.telling(delivery, pending.from, before: [record] + departure)
+    }
+
+    /// The offerer is told first. When the call has ended by it nothing is delivered, as the end says the same, except
+    /// to those who hear of no ends.
+    func telling(
+        _ notice: CallAction?, _ offerer: UserID, before actions: [CallAction]
+    ) -> [CallAction] {
+        guard let notice else { return actions }
+        guard self.rows.call.state == .ended else { return [notice] + actions }
+        return self.participant(offerer)?.readsFrames == true ? actions + [notice] : actions
     }
 
     /// What an offer's being declined, or not answered, means beside that it does not count any more.

@@ -184,15 +184,41 @@ extension CallStateMachine {
 
     /// Somebody who was joined or rung is gone, for whatever reason; what that means for the call follows.
     mutating func depart(_ user: UserID, _ departure: Departure, at now: Timestamp) -> [CallAction] {
-        let leg = self.participant(user).flatMap { $0.state == .joined ? $0.leg : nil }
+        let before = self.participant(user)
+        let leg = before.flatMap { $0.state == .joined ? $0.leg : nil }
         let expiries = self.rows.held.filter { $0.from == user || $0.to == user }.flatMap { self.expiry(of: $0) }
+        let followers = self.followers(of: user)
         self.closeLeg(leg, departure.leg, at: now)
         self.forgetNegotiations(of: user)
         self.change(user) { $0.goOut(as: departure.state, at: now) }
-        return expiries + [
-            .record(.participant(user, departure.state, leg: leg, reason: departure.reason)),
-            .announceParticipant(user),
-        ] + self.settle(after: user, departure, at: now)
+        let actions =
+            expiries + [
+                .record(.participant(user, departure.state, leg: leg, reason: departure.reason)),
+                .announceParticipant(user),
+            ]
+        let settling = self.settle(after: user, departure, at: now)
+        guard self.rows.call.state == .ended else {
+            return actions + settling + followers.flatMap { self.follow($0, at: now) }
+        }
+        // The end puts them out; why they are out, nobody said.
+        return actions + followers.map { .record(.left($0)) } + settling
+            + self.notice(thatDeclined: before, departure)
+    }
+
+    /// What a caller who reads frames is told when the call has ended as nobody is left whom it rings.
+    private func notice(thatDeclined callee: Participant?, _ departure: Departure) -> [CallAction] {
+        guard let callee, callee.state == .invited, let caller = self.participant(self.rows.call.initiator),
+            caller.readsFrames, callee.user != caller.user
+        else { return [] }
+        return [.tellDeclined(by: callee.user, reason: departure.reason, caller: caller.user)]
+    }
+
+    /// Somebody whose only peer is gone leaves as well, if nobody else's leaving has put them out.
+    private mutating func follow(_ follower: Participant, at now: Timestamp) -> [CallAction] {
+        guard self.rows.call.state != .ended, self.participant(follower.user)?.leg == follower.leg,
+            self.participant(follower.user)?.state == .joined
+        else { return [] }
+        return self.depart(follower.user, .peerLeft, at: now)
     }
 
     /// Ends the call, or lets it ring on, when somebody's departure leaves too few.

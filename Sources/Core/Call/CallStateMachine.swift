@@ -21,7 +21,8 @@ package struct CallStateMachine: Sendable {
         package let user: UserID
         package let device: DeviceID
         package let leg: LegID
-        package let leaveTokenHash: String
+        /// `nil` where nobody was given a token.
+        package let leaveTokenHash: String?
         package let media: ParticipantMedia
         package let holdsCandidates: Bool
         package let takesOver: Bool
@@ -29,12 +30,15 @@ package struct CallStateMachine: Sendable {
         package let transport: Transport?
         /// How long the TURN credentials hold that it is given; `nil` for none.
         package let credentialsLifetime: Duration?
+        /// See ``Participant/readsFrames``.
+        package let readsFrames: Bool
 
         package init(
-            user: UserID, device: DeviceID, leg: LegID, leaveTokenHash: String, media: ParticipantMedia,
+            user: UserID, device: DeviceID, leg: LegID, leaveTokenHash: String?, media: ParticipantMedia,
             holdsCandidates: Bool = false, takesOver: Bool = false, transport: Transport? = nil,
-            credentialsLifetime: Duration? = nil
+            credentialsLifetime: Duration? = nil, readsFrames: Bool = false
         ) {
+            self.readsFrames = readsFrames
             self.user = user
             self.device = device
             self.leg = leg
@@ -73,7 +77,7 @@ package struct CallStateMachine: Sendable {
     package func participant(_ user: UserID) -> Participant? { self.rows.participants.first { $0.user == user } }
 
     /// Nobody was ever invited: an invitation to the whole room, which nobody can miss or reject as a whole.
-    var isOpenInvitation: Bool { !self.rows.participants.contains { $0.invitedAt != nil } }
+    package var isOpenInvitation: Bool { !self.rows.participants.contains { $0.invitedAt != nil } }
 
     var isAnswered: Bool { self.rows.call.answeredAt != nil }
 
@@ -118,6 +122,7 @@ package struct CallStateMachine: Sendable {
             participant.iceRefreshAt = joining.credentialsLifetime.map { ICERefresh.time(after: now, lifetime: $0) }
             participant.leaveTokenHash = joining.leaveTokenHash
             participant.holdsCandidates = joining.holdsCandidates
+            participant.readsFrames = joining.readsFrames
         }
         self.rows.legs.append(
             Leg(

@@ -95,8 +95,12 @@ package struct SignalContent: Hashable, Sendable {
     // MARK: Checks
 
     private init(_ kind: Kind, _ members: Members) throws {
+        self.init(kind, payload: try JSON.text(members))
+    }
+
+    init(_ kind: Kind, payload: String) {
         self.kind = kind
-        self.payload = try JSON.text(members)
+        self.payload = payload
     }
 
     private static func check(sdp: String) throws {

@@ -6,8 +6,8 @@ enum FieldRules {
         }
     }
 
-    static func displayName(_ text: String) throws(Problem) {
-        try self.line(text, field: "displayName", charactersMax: Limits.displayNameCharactersMax)
+    static func displayName(_ text: String, field: String = "displayName") throws(Problem) {
+        try self.line(text, field: field, charactersMax: Limits.displayNameCharactersMax)
     }
 
     static func color(_ text: String) throws(Problem) {

@@ -67,17 +67,28 @@ extension StoreWriter {
                 let payload = AnsweredElsewherePayload(call: call.id, device: device)
                 try log(.callAnsweredElsewhere, .user(user), JSON.text(payload))
             case .deliver(let delivery):
-                outcome.delivered[delivery.id] = try self.deliver(delivery, of: call, input)
+                outcome.delivered[delivery.id] = try self.deliver(delivery, of: outcome.payload, input)
             case .tellSuperseded(let offer, let route):
                 let notice = SignalDelivery(
                     id: input.ids.next(at: input.now), type: .superseded, route: route, createdAt: input.now,
                     payload: JSONObjectText.adding("offer", offer, to: "{}"))
-                try self.deliver(notice, of: call, input, isNotice: true)
+                try self.deliver(notice, of: outcome.payload, input, isNotice: true)
             case .tellTimedOut(let offer, let route):
                 let notice = SignalDelivery(
                     id: input.ids.next(at: input.now), type: .reject, route: route, createdAt: input.now,
                     payload: JSONObjectText.adding("offer", offer, to: #"{"reason":"timeout"}"#))
-                try self.deliver(notice, of: call, input, isNotice: true)
+                try self.deliver(notice, of: outcome.payload, input, isNotice: true)
+            case .tellDeclined(let user, let reason, let caller):
+                guard let caller = rows.participants.first(where: { $0.user == caller }), let leg = caller.leg,
+                    let device = caller.device
+                else { continue }
+                // Who never joined has no leg or device: the caller's stand for theirs.
+                let route = SignalRoute(
+                    from: user, fromLeg: leg, fromDevice: device, to: caller.user, toLeg: leg, toDevice: device)
+                let notice = SignalDelivery(
+                    id: input.ids.next(at: input.now), type: .reject, route: route, createdAt: input.now,
+                    payload: try JSON.text(reason.map { ["reason": $0] } ?? [:]))
+                try self.deliver(notice, of: outcome.payload, input, isNotice: true)
             case .tellExpired(let signal, let device):
                 try self.count(CallCounts(expired: 1), of: call.id)
                 try self.logExpiry(of: signal, call: call.id, room: call.room, to: device, now: input.now)
@@ -100,11 +111,14 @@ extension StoreWriter {
     /// - parameter isNotice: the server says it, so nobody needs to hear that it did not get through.
     @discardableResult
     private func deliver(
-        _ signal: SignalDelivery, of call: Call, _ input: CallInput, isNotice: Bool = false
+        _ signal: SignalDelivery, of payload: CallPayload, _ input: CallInput, isNotice: Bool = false
     ) throws -> Event {
-        let route = signal.route
+        let (route, call) = (signal.route, payload.call)
+        let sender = payload.participants.first { $0.participant.user == route.from }?.user
         let members =
-            "\"id\":\"\(signal.id)\",\"call\":\"\(call.id)\",\"from\":\"\(route.from)\",\"leg\":\"\(route.fromLeg)\","
+            "\"id\":\"\(signal.id)\",\"call\":\"\(call.id)\",\"from\":\"\(route.from)\","
+            + "\"displayName\":\(try JSON.text(sender?.displayName)),\"color\":\(try JSON.text(sender?.color)),"
+            + "\"leg\":\"\(route.fromLeg)\","
             + "\"to\":\"\(route.to)\",\"toLeg\":\"\(route.toLeg)\",\"type\":\"\(signal.type.rawValue)\","
             + "\"createdAt\":\"\(signal.createdAt)\""
         let draft = EventDraft(

@@ -41,15 +41,20 @@ extension StoreWriter {
         }
     }
 
-    /// Takes a device out of every call that it has joined: it said goodbye.
+    /// Takes a device out of the calls that it has joined: it said goodbye, or has gone on to another call.
     ///
+    /// - parameters:
+    ///   - call: the one that it stays in.
+    ///   - reason: for the record.
     /// - throws: the store's error.
-    package func leaveCalls(of user: UserID, on device: DeviceID, now: Timestamp, ids: IDSource) throws {
-        for id in try self.liveCalls(of: user, in: nil) {
+    package func leaveCalls(
+        of user: UserID, on device: DeviceID, but call: CallID? = nil, reason: String, now: Timestamp, ids: IDSource
+    ) throws {
+        for id in try self.liveCalls(of: user, in: nil) where id != call {
             let input = CallInput(old: try self.callRows(id), actor: user, now: now, ids: ids)
             _ = try self.decide(input) { machine throws(Problem) in
                 guard machine.participant(user)?.device == device else { return [] }
-                return try machine.left(user, device: device, reason: "closed", isInferred: true, at: now)
+                return try machine.left(user, device: device, reason: reason, isInferred: true, at: now)
             }
         }
     }

@@ -5,16 +5,21 @@ package struct NewCall: Sendable {
     package var invite: [UserReference]
     package var ringTimeoutSeconds: Int
     /// SHA-256 of the token that lets a beacon end the caller's leg.
-    package var leaveTokenHash: String
+    /// `nil` where nobody is given one.
+    package var leaveTokenHash: String?
     /// How the caller's device reads at this moment; `nil` if it does not.
     package var transport: Transport?
     /// How long the TURN credentials hold that the answer gives; `nil` for none.
     package var credentialsLifetime: Duration?
+    /// See ``Participant/readsFrames``.
+    package var readsFrames: Bool
 
     package init(
         media: CallMedia, invite: [UserReference] = [], ringTimeoutSeconds: Int = Limits.ringTimeoutSecondsDefault,
-        leaveTokenHash: String, transport: Transport? = nil, credentialsLifetime: Duration? = nil
+        leaveTokenHash: String?, transport: Transport? = nil, credentialsLifetime: Duration? = nil,
+        readsFrames: Bool = false
     ) {
+        self.readsFrames = readsFrames
         self.transport = transport
         self.credentialsLifetime = credentialsLifetime
         self.media = media
@@ -71,6 +76,22 @@ extension StoreWriter {
         try FieldRules.ringTimeout(new.ringTimeoutSeconds)
         let room = try self.writableAccess(room, as: acting.user, to: .startCall).room
         let invited = try self.invitees(new.invite, field: "invite", of: room.id, as: acting.user)
+        let outcome = try self.openCall(in: room, new, inviting: invited, joinedMax: joinedMax, as: acting)
+        // The seed's invitation: its clients know a call by this message.
+        try self.write(
+            content: "📞 [KLIK DI SINI] ",
+            metadata: try MessageMetadata.invitation(to: outcome.rows.call.id, .object([:]), from: .rest),
+            origin: .rest, in: room, as: acting)
+        return outcome.payload
+    }
+
+    /// Starts a call of somebody who may, its caller joined; nothing is said in the chat.
+    ///
+    /// - parameter invited: members of the room whom it rings.
+    /// - throws: ``Problem`` `call-glare`, `limit-reached`.
+    func openCall(
+        in room: Room, _ new: NewCall, inviting invited: [UserID], joinedMax: Int, as acting: Acting
+    ) throws -> CallOutcome {
         try self.requireNoCrossing(inviting: invited, in: room.id, as: acting.user)
         let started = try self.liveCalls(of: acting.user.id, in: nil).count { id in
             try self.callRows(id)?.call.initiator == acting.user.id
@@ -85,18 +106,12 @@ extension StoreWriter {
             user: acting.user.id, device: acting.device, leg: acting.ids.next(at: acting.now),
             leaveTokenHash: new.leaveTokenHash,
             media: ParticipantMedia(audio: new.media.audio, video: new.media.video, screen: false),
-            transport: new.transport, credentialsLifetime: new.credentialsLifetime)
+            holdsCandidates: new.readsFrames, transport: new.transport,
+            credentialsLifetime: new.credentialsLifetime, readsFrames: new.readsFrames)
         let created = CallStateMachine.created(
             call, by: joining, inviting: invited, busy: try self.busy(among: invited, but: call.id),
             joinedMax: joinedMax)
-        let payload = try self.carryOut(
-            created.actions, rows: created.machine.rows, CallInput(old: nil, as: acting)
-        ).payload
-        // The seed's invitation: its clients know a call by this message.
-        let metadata: [String: JSONValue] = ["action": .string("join_call"), "call": .string(call.id.text)]
-        try self.write(
-            content: "📞 [KLIK DI SINI] ", metadata: try JSON.text(metadata), origin: .rest, in: room, as: acting)
-        return payload
+        return try self.carryOut(created.actions, rows: created.machine.rows, CallInput(old: nil, as: acting))
     }
 
     /// Joins a call on the asker's device; `peers` are whom it offers to.
@@ -149,25 +164,28 @@ extension StoreWriter {
         _ id: CallID, to peer: UserReference, _ content: SignalContent, as acting: Acting
     ) throws -> SignalReceipt {
         let rows = try self.callRows(id, as: acting.user, to: .joinCall).rows
-        let peer = try self.signalPeer(peer, as: acting.user)
+        return try self.pass(content, to: try self.signalPeer(peer, as: acting.user), in: rows, as: acting)
+    }
+
+    /// As above, in a call of which the asker is known to be allowed to be in.
+    ///
+    /// - parameter preparation: what happens in the call right before, in the same decision.
+    func pass(
+        _ content: SignalContent, to peer: UserID, in rows: CallRows, joinedMax: Int = Limits.joinedParticipantsMax,
+        as acting: Acting,
+        behind preparation: (inout CallStateMachine) throws(Problem) -> [CallAction] = { _ in [] }
+    ) throws -> SignalReceipt {
         let signal = IncomingSignal(
             id: acting.ids.next(at: acting.now), from: acting.user.id, device: acting.device, to: peer,
             payload: content.payload, at: acting.now)
-        let outcome = try self.decide(CallInput(old: rows, as: acting)) { machine throws(Problem) in
-            switch content.kind {
-            case .offer(let ufrags, let types): try machine.offerReceived(signal, ufrags: ufrags, types: types)
-            case .answer(let offer, let ufrags, let types):
-                try machine.answerReceived(signal, to: offer, ufrags: ufrags, types: types)
-            case .candidates(let batch): try machine.candidatesReceived(signal, batch: batch)
-            case .reject(let offer, let reason): try machine.rejectReceived(signal, of: offer, reason: reason)
-            case .renegotiate: try machine.messageReceived(signal, type: .renegotiate)
-            case .restartICE: try machine.messageReceived(signal, type: .restartICE)
-            case .custom: try machine.messageReceived(signal, type: .custom)
-            }
+        let input = CallInput(old: rows, as: acting)
+        let outcome = try self.decide(input, joinedMax: joinedMax) { machine throws(Problem) in
+            let prepared = try preparation(&machine)
+            return try prepared + machine.received(signal, content.kind)
         }
         return SignalReceipt(
             id: signal.id, event: outcome.delivered[signal.id],
-            device: rows.participants.first { $0.user == peer }?.device, refusal: outcome.refusal)
+            device: outcome.rows.participants.first { $0.user == peer }?.device, refusal: outcome.refusal)
     }
 
     /// Declines the asker's ring, on all devices. Safe to repeat.
@@ -227,6 +245,23 @@ extension StoreWriter {
         }
         guard peer != user.id else { throw Problem.invalid("to", "must not be yourself") }
         return peer
+    }
+}
+
+extension CallStateMachine {
+    fileprivate mutating func received(
+        _ signal: IncomingSignal, _ kind: SignalContent.Kind
+    ) throws(Problem) -> [CallAction] {
+        switch kind {
+        case .offer(let ufrags, let types): try self.offerReceived(signal, ufrags: ufrags, types: types)
+        case .answer(let offer, let ufrags, let types):
+            try self.answerReceived(signal, to: offer, ufrags: ufrags, types: types)
+        case .candidates(let batch): try self.candidatesReceived(signal, batch: batch)
+        case .reject(let offer, let reason): try self.rejectReceived(signal, of: offer, reason: reason)
+        case .renegotiate: try self.messageReceived(signal, type: .renegotiate)
+        case .restartICE: try self.messageReceived(signal, type: .restartICE)
+        case .custom: try self.messageReceived(signal, type: .custom)
+        }
     }
 }
 

@@ -54,8 +54,10 @@ extension StoreWriter {
     /// Makes an account, or a guest if there is no password, signed in by its first session.
     ///
     /// - throws: ``Problem`` `validation-failed`, `name-taken`.
+    ///
+    /// - parameter refreshTokenHash: SHA-256, hex; `nil` for a session that is never refreshed.
     package func signUp(
-        _ new: NewUser, refreshTokenHash: String, now: Timestamp, ids: IDSource
+        _ new: NewUser, refreshTokenHash: String?, now: Timestamp, ids: IDSource
     ) throws -> (user: User, session: Session) {
         try new.check()
         // The server's own administrator; taken even while there is none.
@@ -168,7 +170,7 @@ extension StoreWriter {
         try self.append(
             EventDraft(
                 .presenceChanged, to: [.user(user.id)] + rooms, actor: user.id, at: now,
-                data: JSON.text(PresencePayload(user: user.id, online: isOnline))))
+                data: JSON.text(PresencePayload(user))))
     }
 
     /// The asker's row as it is in this write; the one in ``Acting`` may be a moment old.

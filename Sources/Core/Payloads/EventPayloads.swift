@@ -3,7 +3,18 @@
 /// `presence.changed`.
 struct PresencePayload: Encodable {
     let user: UserID
+    let username: String?
+    let displayName: String
+    let color: String
     let online: Bool
+
+    init(_ user: User) {
+        self.user = user.id
+        self.username = user.username
+        self.displayName = user.displayName
+        self.color = user.color
+        self.online = user.isOnline
+    }
 }
 
 /// `member.left`: the member as they were, and why they are gone.
@@ -36,6 +47,7 @@ package struct TypingPayload: Encodable, Sendable {
     package let user: UserID
     package let username: String?
     package let displayName: String
+    package let color: String
 }
 
 /// `internal.session-revoked`.
@@ -47,4 +59,9 @@ package struct SessionRevokedPayload: Codable, Sendable {
 /// `internal.user-changed`.
 package struct UserChangedPayload: Codable, Sendable {
     package let user: UserID
+}
+
+/// `internal.bridge-changed`.
+package struct BridgeChangedPayload: Codable, Sendable {
+    package let bridge: BridgeName
 }

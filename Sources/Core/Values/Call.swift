@@ -114,6 +114,9 @@ package struct Participant: Hashable, Sendable {
     package var leaveTokenHash: String?
     /// Candidates to this participant wait until it has answered.
     package var holdsCandidates: Bool
+    /// The device speaks the room protocol's frames, as the seed's clients do: it has one peer at a time, hears nothing
+    /// of a call but its signals, and says nothing when it hangs up.
+    package var readsFrames: Bool
 
     package init(
         call: CallID, user: UserID, device: DeviceID? = nil, leg: LegID? = nil, state: ParticipantState,
@@ -121,7 +124,7 @@ package struct Participant: Hashable, Sendable {
         media: ParticipantMedia = ParticipantMedia(audio: true, video: true, screen: false),
         connection: ConnectionState? = nil, connectionAt: Timestamp? = nil, transport: Transport? = nil,
         isBusy: Bool = false, leaseCheckAt: Timestamp? = nil, iceRefreshAt: Timestamp? = nil,
-        leaveTokenHash: String? = nil, holdsCandidates: Bool = false
+        leaveTokenHash: String? = nil, holdsCandidates: Bool = false, readsFrames: Bool = false
     ) {
         self.call = call
         self.user = user
@@ -140,6 +143,7 @@ package struct Participant: Hashable, Sendable {
         self.iceRefreshAt = iceRefreshAt
         self.leaveTokenHash = leaveTokenHash
         self.holdsCandidates = holdsCandidates
+        self.readsFrames = readsFrames
     }
 }
 

@@ -46,6 +46,11 @@ package struct EventFilter: Hashable, Sendable {
         self.rooms = rooms
     }
 
+    package init(types: Set<EventType>) {
+        self.types = types
+        self.rooms = nil
+    }
+
     /// Whether an event that is visible to the reader is also of this scope and gets through.
     package func passes(_ event: Event, in scope: EventScope) -> Bool {
         if let types, !types.contains(event.type) { return false }
@@ -66,7 +71,7 @@ extension Event {
 extension EventType {
     /// All that a client may ever see.
     package static let clientTypes = Self.allCases.filter { !$0.isInternal }
-    package var isInternal: Bool { self == .sessionRevoked || self == .userChanged }
+    package var isInternal: Bool { self == .sessionRevoked || self == .userChanged || self == .bridgeChanged }
 }
 
 /// What decides visibility for one reader, as of one moment of the log.

@@ -39,6 +39,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
     /// Counts streams, of which HTTP/1.1 has one at a time.
     private var streamNumber = 0
     private var endedNumber = 0
+    /// Why the hub ended the present stream; `nil` if it did not.
+    private(set) var endReason: StreamEndReason?
 
     /// The stream or poll that waits on the connection at the moment.
     private var listener: ConnectionListener?
@@ -198,6 +200,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
         self.streamNumber += 1
         self.isChunked = isChunked
         self.isFinished = false
+        self.endReason = nil
         self.writtenBytes = 0
         self.finished = finished
         self.listen(
@@ -221,9 +224,10 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
         self.send(bytes)
     }
 
-    func finish(grace: Duration) {
+    func finish(_ reason: StreamEndReason, grace: Duration) {
         guard !self.isFinished, let context else { return }
         self.isFinished = true
+        self.endReason = reason
         let (bound, number) = (NIOLoopBound(self, eventLoop: context.eventLoop), self.streamNumber)
         context.eventLoop.scheduleTask(in: .milliseconds(grace.milliseconds)) {
             // A reader that takes nothing does not get to keep the connection and what is buffered for it.

@@ -70,7 +70,7 @@ final class ExpressStream: ExpressExchange {
         }
         // Too much happened since the admission: the client comes again at once with the same cursor.
         if !gateway.hub.begin(admission, reservation, wire: wire, sink: handler, on: loop) {
-            handler.finish(grace: .zero)
+            handler.finish(.rotate, grace: .zero)
         }
     }
 

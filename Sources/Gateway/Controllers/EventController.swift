@@ -13,6 +13,7 @@ struct EventController {
     /// A HEAD would open a stream that nobody reads.
     static let pathsWithoutHead: Set = [
         "/v1/events/stream", "/v1/rooms/{room}/events/stream", "/v1/calls/{call}/events/stream", "/v1/ws",
+        "/ws/{room}",
     ]
 
     func addRoutes(open: RouterGroup<GatewayContext>, signedIn: RouterGroup<GatewayContext>) {
@@ -193,14 +194,8 @@ struct EventController {
 
     private func webSocket(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let query = try Query(request)
-        let accept: String
-        do {
-            accept = try WebSocketHandshake.accept { name in
-                HTTPField.Name(name).map { request.headers[values: $0] } ?? []
-            }
-        } catch {
-            throw Problem(error)
-        }
+        let accept = try request.webSocketAccept()
+        try self.gateway.requireAllowedOrigin(of: request)
         let scope: EventRequest.Scope =
             if let call = try query.identifier("call", as: CallID.self) { .call(call) } else { .user }
         let events = try EventRequest(request, query, scope: scope)
@@ -237,15 +232,5 @@ struct EventController {
         try identity.require(.readEvents)
         self.gateway.hub.registry.asked(identity.device)
         return (identity, query["ticket"].map { SecretToken.hash(of: $0) })
-    }
-}
-
-extension Problem {
-    /// Why an upgrade was refused.
-    fileprivate init(_ refusal: WebSocketHandshake.Refusal) {
-        switch refusal {
-        case .notAnUpgrade, .unsupportedVersion: self.init(.upgradeRequired)
-        case .invalidKey: self.init(.invalidRequest, "Sec-WebSocket-Key must be the base64 of 16 bytes")
-        }
     }
 }

@@ -84,11 +84,8 @@ struct MessageController: Sendable {
     @Sendable private func type(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let reference = try context.roomReference()
         let user = try context.requireIdentity().user
-        let payload = try await self.gateway.store.read { try $0.typing(in: reference, as: user) }
-        self.gateway.hub.publishEphemeral(
-            Event(
-                seq: 0, type: .typing, audiences: [.room(payload.room)], room: payload.room, call: nil, actor: user.id,
-                at: self.gateway.time.now, data: try JSON.text(payload)))
+        let event = try await self.gateway.store.read { try self.gateway.typing(in: reference, as: user, $0) }
+        self.gateway.hub.publishEphemeral(event)
         return Answer.noContent.response()
     }
 
@@ -99,6 +96,18 @@ struct MessageController: Sendable {
             try store.markRead(body.message, in: reference, as: acting)
             return .noContent
         }
+    }
+}
+
+extension Gateway {
+    /// The event that tells a room that somebody types.
+    ///
+    /// - throws: what ``StoreReader/typing(in:as:)`` throws.
+    func typing(in room: RoomReference, as user: User, _ store: any StoreReader) throws -> Event {
+        let payload = try store.typing(in: room, as: user)
+        return Event(
+            seq: 0, type: .typing, audiences: [.room(payload.room)], room: payload.room, call: nil, actor: user.id,
+            at: self.time.now, data: try JSON.text(payload))
     }
 }
 

@@ -79,15 +79,29 @@ package final class Authenticator: Sendable {
         let hash = SecretToken.hash(of: ticket)
         let now = self.time.now
         let opened = try await self.store.write { try $0.openStreamTicket(hash: hash, for: use, now: now) }
+        return (try await self.identity(opened, deviceLabel: deviceLabel), opened.isResuming)
+    }
+
+    /// Uses a resume token, which stands for the device that it was made for.
+    ///
+    /// - throws: ``Problem`` `unauthorized`.
+    func identity(resuming token: String) async throws -> Identity {
+        guard token.hasPrefix(SecretToken.Kind.resume.rawValue) else { throw Problem(.unauthorized) }
+        let hash = SecretToken.hash(of: token)
+        let now = self.time.now
+        let opened = try await self.store.write { try $0.useResumeToken(hash: hash, now: now) }
+        return try await self.identity(opened, deviceLabel: nil)
+    }
+
+    private func identity(_ opened: OpenedTicket, deviceLabel: String?) async throws -> Identity {
         let session = opened.device.session
         let holder = try await self.holder(of: session)
         guard holder.user.id == opened.user else { throw Problem(.unauthorized) }
         let device = deviceLabel.map { DeviceID(session: session, label: $0) } ?? opened.device
         let expiresAt = min(opened.expiresAt, holder.expiresAt ?? opened.expiresAt)
-        guard now < expiresAt else { throw Problem(.unauthorized, "The API key has expired") }
-        let identity = Identity(
+        guard self.time.now < expiresAt else { throw Problem(.unauthorized, "The API key has expired") }
+        return Identity(
             user: holder.user, device: device, session: session, expiresAt: expiresAt, granted: holder.granted)
-        return (identity, opened.isResuming)
     }
 
     /// Whose session it is.

@@ -11,6 +11,7 @@ package struct SecretToken: Sendable {
         case refresh = "cbr_"
         case ticket = "cbt_"
         case leave = "cbl_"
+        case resume = "cbw_"
         case apiKey = "cbk_"
         case invite = "cbi_"
     }

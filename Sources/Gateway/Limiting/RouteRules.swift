@@ -57,6 +57,7 @@ package struct RouteRule: Sendable {
         "GET /v1/calls/{call}/events": .init(.readEvents, .events),
         "GET /v1/calls/{call}/events/stream": .init(.readEvents, .events),
         "GET /v1/ws": .init(.readEvents, .events),
+        "GET /ws/{room}": .init(.readEvents, .events),
         "POST /v1/rooms/{room}/calls": .init(.startCall, .writes),
         "GET /v1/rooms/{room}/calls": .init(.readCalls, .reads),
         "GET /v1/calls": .init(.readCalls, .reads),

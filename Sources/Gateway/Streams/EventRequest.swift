@@ -44,13 +44,7 @@ struct EventRequest: Sendable {
             throw .invalid("room", "must be given at most \(Limits.roomFiltersMax) times")
         }
         // What an EventSource last saw is newer than the URL that it was made with.
-        switch lastEventID.flatMap({ $0.isEmpty ? nil : $0 }) ?? query["after"] {
-        case nil: self.start = .tail
-        case "earliest": self.start = .earliest
-        case .some(let text):
-            guard let cursor = Cursor(text) else { throw Problem(.invalidCursor) }
-            self.start = .cursor(cursor)
-        }
+        self.start = try StartPosition(lastEventID.flatMap { $0.isEmpty ? nil : $0 } ?? query["after"])
     }
 
     /// Whether an earlier stream is continued, as far as the request says.

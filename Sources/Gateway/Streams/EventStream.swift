@@ -56,17 +56,25 @@ struct EventStream: Sendable {
 
     /// The response of a WebSocket: 101, then frames.
     ///
-    /// - parameter accept: the value for `Sec-WebSocket-Accept`.
-    func webSocketResponse(accept: String) async throws -> Response {
+    /// - parameters:
+    ///   - accept: the value for `Sec-WebSocket-Accept`.
+    ///   - room: for a client that may speak; `nil`: for one that only reads.
+    func webSocketResponse(accept: String, room: RoomSession.Place? = nil) async throws -> Response {
         let loop = self.channel.eventLoop
         let finished = loop.makePromise(of: Void.self)
         // Before the 101 is written, as an early frame would be lost otherwise.
         let handler = try await loop.submit {
             let connection = try ConnectionHandler.attach(to: self.channel)
+            let session = room.map { RoomSession($0, self.admission.subscription, on: loop) }
             let handler = WebSocketHandler(
-                WebSocketConfiguration(role: .server, incoming: .nothing), on: loop, onText: { _ in },
+                WebSocketConfiguration(role: .server, incoming: session == nil ? .nothing : .messages), on: loop,
+                onText: { session?.textReceived($0) }, onBinary: { _ in session?.binaryReceived() },
+                onWritable: { session?.writabilityChanged(to: $0) },
                 onEnded: { ending in
-                    if ending.isGoodbye { self.gateway.saidGoodbye(self.admission.subscription) }
+                    session?.ended()
+                    if room == nil ? ending.isGoodbye : ending.isDeliberate {
+                        self.gateway.saidGoodbye(self.reservation, self.admission.subscription)
+                    }
                     self.gateway.hub.close(self.reservation, on: loop)
                     finished.succeed()
                 })
@@ -75,6 +83,7 @@ struct EventStream: Sendable {
             connection.beginStream(
                 isChunked: false, at: self.gateway.hub, self.reservation, on: self.channel.eventLoop, finished: finished
             )
+            session?.began(handler)
             return NIOLoopBound((handler, connection), eventLoop: loop)
         }.get()
         return Response(
@@ -82,13 +91,16 @@ struct EventStream: Sendable {
             headers: [.upgrade: "websocket", .connection: "Upgrade", .secWebSocketAccept: accept],
             body: ResponseBody { _ in
                 await self.run(finished: finished) { _ in
+                    if let room { handler.value.1.write(room.welcome) }
                     handler.value.0.start()
                     // An early frame may have ended it already; nothing is written behind a Close frame.
                     guard handler.value.0.isOpen else { throw ChannelError.ioOnClosedChannel }
                     return handler.value.1
                 }
-                try? await loop.submit { handler.value.0.close(WebSocketClose(.goingAway, "the stream has ended")) }
-                    .get()
+                try? await loop.submit {
+                    let reason = room == nil ? nil : handler.value.1.endReason
+                    handler.value.0.close(WebSocketClose(reason))
+                }.get()
                 // The closing handshake belongs to the handler; the HTTP side never speaks on this connection again.
                 try? await self.channel.closeFuture.get()
             })
@@ -109,7 +121,7 @@ struct EventStream: Sendable {
                         let began = self.gateway.hub.begin(
                             self.admission, self.reservation, wire: self.wire, sink: sink, on: loop)
                         // Too much happened since the admission: the client comes again at once with the same cursor.
-                        if !began { sink.finish(grace: .zero) }
+                        if !began { sink.finish(.rotate, grace: .zero) }
                     }.get()
                 } catch {
                     finished.succeed()
@@ -125,5 +137,13 @@ struct EventStream: Sendable {
             self.gateway.hub.close(self.reservation, on: loop)
             (try? attachStreamConnection(to: self.channel))?.stopListening()
         }.get()
+    }
+}
+
+extension ConnectionHandler {
+    fileprivate func write(_ frame: RoomFrame) {
+        var buffer = ByteBuffer()
+        WebSocketFraming.encodeTextFrame(frame.text, into: &buffer)
+        self.write(buffer)
     }
 }

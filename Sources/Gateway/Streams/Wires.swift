@@ -25,6 +25,19 @@ extension Wire {
         WebSocketFraming.encodeTextFrame(frame.envelope, into: &buffer)
     }
 
+    /// The room protocol's frames, of one room's events; see ``WebSocketWire/RoomFrame/init(of:)``. The seed's clients
+    /// come back as somebody else, so it does not rotate.
+    package static let room = Wire(slot: 4, transport: .websocket, rotates: false, echoesTyping: false) {
+        frame, buffer in
+        guard let event = frame.event else {
+            if frame.type == "stream.gap" {
+                WebSocketFraming.encodeTextFrame(RoomFrame.cursorExpired.text, into: &buffer)
+            }
+            return
+        }
+        for frame in RoomFrame.frames(of: event) { WebSocketFraming.encodeTextFrame(frame.text, into: &buffer) }
+    }
+
     /// What `pad=1` sends first: a comment for SSE, an empty line of spaces for NDJSON.
     var padding: String? {
         switch self.transport {

@@ -6,7 +6,7 @@ import Synchronization
 /// A user is online while a stream is open or a poll waits, and for a grace afterwards, as streams rotate and polls
 /// come and go. At most one event for a user in 10 s; the last state always gets through.
 package final class Presence: Sendable {
-    private static let grace = Duration.seconds(45)
+    package static let grace = Duration.seconds(45)
     private static let intervalMin = Duration.seconds(10)
     /// What one write changes at most.
     private static let batchMax = 200

@@ -1,3 +1,4 @@
+import Bridge
 import Core
 import Gateway
 import Hub
@@ -16,6 +17,9 @@ struct Configuration: Sendable {
         case sharedRoom = "shared-room"
         case all
     }
+
+    /// Whether whoever gives a name may come to a public room's WebSocket.
+    enum RoomGuests: String, CaseIterable, Sendable { case allowed, refused }
 
     /// Where a certificate and its key are, and how often they are looked at again (1 s to a day, default a minute).
     struct TLSFiles: Sendable {
@@ -54,6 +58,10 @@ struct Configuration: Sendable {
     /// Whether the secret stands in the file of `--config`; likewise.
     let isTurnSecretInFile: Bool
     let hub: HubSettings
+    /// Bridges to remote rooms wait at most so long between two attempts: 1 s to an hour, default 60 s.
+    let bridges: BridgeSettings
+    /// A JSON file with bridges, `docs/bridge.md`; none by default.
+    let bridgeFile: String?
 
     /// What is in force, for the log, by the names of the file's members. No secret is among them.
     let logMetadata: Logger.Metadata
@@ -78,6 +86,8 @@ struct Configuration: Sendable {
         self.gateway = Self.gatewaySettings(&settings, turnSecretFile: self.turnSecretFile)
         self.isTurnSecretInFile = settings.isInFile("turnSecret")
         self.hub = Self.hubSettings(&settings, drain: self.drain)
+        self.bridges = Self.bridgeSettings(&settings, self.gateway)
+        self.bridgeFile = settings.optionalText("bridges")
         settings.rejectUnknownMembers()
         guard settings.faults.isEmpty else {
             throw CommandFailure("bad setting: \(settings.faults.joined(separator: "; "))")
@@ -98,6 +108,8 @@ struct Configuration: Sendable {
         gateway.allUsersVisible = visible == .all
         gateway.stunURLs = Self.stunURLs(&settings)
         gateway.turn = Self.turnServers(&settings, secretFile: turnSecretFile)
+        let guests = settings.choice("roomGuests", default: RoomGuests.allowed)
+        gateway.roomGuestsAllowed = guests == .allowed
         gateway.joinedParticipantsMax = settings.integer(
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
         gateway.rates = Self.rates(&settings)
@@ -106,6 +118,15 @@ struct Configuration: Sendable {
             field: settings.choice("proxyHeader", default: TrustedProxies.Field.forwardedFor))
         gateway.adminsSearchMessages = settings.choice("adminMessageSearch", default: Switch.off) == .on
         return gateway
+    }
+
+    private static func bridgeSettings(
+        _ settings: inout SettingsReader, _ gateway: GatewaySettings
+    ) -> BridgeSettings {
+        var bridges = BridgeSettings()
+        bridges.session.retryMax = .seconds(settings.integer("bridgeRetrySeconds", in: 1...3600, default: 60))
+        bridges.joinedParticipantsMax = gateway.joinedParticipantsMax
+        return bridges
     }
 
     private static func hubSettings(_ settings: inout SettingsReader, drain: Duration) -> HubSettings {

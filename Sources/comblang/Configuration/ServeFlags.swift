@@ -30,6 +30,8 @@ struct ServeFlags: ParsableArguments {
     var turnTtlSeconds: String?
     @Option(help: "Whose profiles users see: shared-room or all. (default: shared-room)")
     var usersVisible: String?
+    @Option(help: "Guests by name at /ws/{room}: allowed or refused. (default: allowed)")
+    var roomGuests: String?
     @Option(help: "A PEM file with the certificate and those that vouch for it: serves TLS, with HTTP/2.")
     var tlsCertificate: String?
     @Option(help: "A PEM file with its private key.")
@@ -88,6 +90,10 @@ struct ServeFlags: ParsableArguments {
     var backupsKept: String?
     @Option(help: "When stopping, streams end spread over so long. (default: 3)")
     var drainSeconds: String?
+    @Option(help: "A JSON file of bridges to remote rooms; see docs/bridge.md.")
+    var bridges: String?
+    @Option(help: "The longest wait of a bridge between two attempts. (default: 60)")
+    var bridgeRetrySeconds: String?
 
     /// What was given, by the settings' names.
     var given: [String: String] {
@@ -96,7 +102,7 @@ struct ServeFlags: ParsableArguments {
             "retentionHours": self.retentionHours, "retentionEvents": self.retentionEvents,
             "corsOrigins": self.corsOrigins, "stunUrl": Self.joined(self.stunUrl), "turnUrl": Self.joined(self.turnUrl),
             "turnSecret": self.turnSecret, "turnSecretFile": self.turnSecretFile,
-            "turnTtlSeconds": self.turnTtlSeconds, "usersVisible": self.usersVisible,
+            "turnTtlSeconds": self.turnTtlSeconds, "usersVisible": self.usersVisible, "roomGuests": self.roomGuests,
             "tlsCertificate": self.tlsCertificate, "tlsKey": self.tlsKey,
             "tlsReloadSeconds": self.tlsReloadSeconds, "registration": self.registration,
             "allowOpenRegistration": self.allowOpenRegistration,
@@ -111,7 +117,8 @@ struct ServeFlags: ParsableArguments {
             "recentEvents": self.recentEvents, "recentMegabytes": self.recentMegabytes,
             "recentSeconds": self.recentSeconds, "adminMessageSearch": self.adminMessageSearch,
             "backupsKept": self.backupsKept,
-            "drainSeconds": self.drainSeconds,
+            "drainSeconds": self.drainSeconds, "bridges": self.bridges,
+            "bridgeRetrySeconds": self.bridgeRetrySeconds,
         ]
         return all.compactMapValues { $0 }
     }

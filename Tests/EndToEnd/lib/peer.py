@@ -56,7 +56,9 @@ class Peer:
         self.connection.on("track", self._on_track)
 
     def _on_track(self, track) -> None:
-        self._watching = asyncio.create_task(self._watch(track))
+        # A browser sends sound as well, which nobody here hears.
+        if track.kind == "video":
+            self._watching = asyncio.create_task(self._watch(track))
 
     async def _watch(self, track) -> None:
         while True:

@@ -83,6 +83,7 @@ struct ContractPlace {
     var invite = "inv_00000000000000000000000000"
     var webhook = "hook_00000000000000000000000000"
     var file = "no-such-file.js"
+    var bridge = "no-such-bridge"
 
     /// Replaces `{room}` and the like.
     func filling(_ template: String) -> String {
@@ -91,7 +92,7 @@ struct ContractPlace {
             .replacing("{slug}", with: self.slug).replacing("{backup}", with: self.backup)
             .replacing("{connection}", with: self.connection).replacing("{file}", with: self.file)
             .replacing("{key}", with: self.key).replacing("{invite}", with: self.invite)
-            .replacing("{webhook}", with: self.webhook)
+            .replacing("{webhook}", with: self.webhook).replacing("{bridge}", with: self.bridge)
     }
 }
 
@@ -138,6 +139,12 @@ struct ContractRequest {
                 .secWebSocketKey: "dGhlIHNhbXBsZSBub25jZQ==",
             ]),
         ContractRequest(
+            id: "openRoomSocket",
+            headers: [
+                .upgrade: "websocket", .connection: "Upgrade", .secWebSocketVersion: "13",
+                .secWebSocketKey: "dGhlIHNhbXBsZSBub25jZQ==",
+            ]),
+        ContractRequest(
             id: "createCall", body: #"{"media":{"audio":true,"video":true}}"#,
             badBody: #"{"media":{"audio":true,"video":true},"ringTimeoutSeconds":5}"#),
         ContractRequest(id: "listCalls"),
@@ -169,7 +176,21 @@ struct ContractRequest {
         ContractRequest(id: "updateWebhook", body: #"{"types":["call.ended"]}"#, badBody: #"{"url":"example.org"}"#),
         ContractRequest(id: "redeliverWebhook", body: #"{"after":"0000000.7"}"#, badBody: #"{"after":"now"}"#),
         ContractRequest(id: "createInvite", body: #"{"uses":2,"note":"kelas 7b"}"#, badBody: #"{"uses":0}"#),
+        ContractRequest(
+            id: "createBridge", body: #"{"name":"far","room":"lobby","url":"ws://127.0.0.1:1/{room}","paused":true}"#,
+            badBody: #"{"name":"far","room":"lobby","url":"http://127.0.0.1"}"#),
+        ContractRequest(id: "listBridges"),
+        ContractRequest(id: "getBridge"),
+        ContractRequest(id: "pauseBridge", body: #"{"paused":true}"#, badBody: #"{"paused":1}"#),
+        ContractRequest(id: "deleteBridge"),
     ]
 
     static func named(_ id: String) -> ContractRequest { self.all.first { $0.id == id } ?? ContractRequest(id: id) }
+}
+
+extension ContractAnswer {
+    /// The envelopes of a stream, whatever its format.
+    var events: [JSONValue] {
+        self.values.map { value in value["data"]?.stringValue.map { Self.json($0) } ?? value }
+    }
 }

@@ -104,7 +104,8 @@ extension ContractScenario {
             let now = try await self.send(id, token: self.siti.token).value["cursor"]?.stringValue ?? ""
             #expect(try await self.send(id, token: self.siti.token, query: "after=\(now)").status == 429, "\(id)")
         }
-        let upgrade = try await self.send("openWebSocket", token: self.siti.token)
-        #expect(upgrade.status == 429)
+        for id in ["openWebSocket", "openRoomSocket"] {
+            #expect(try await self.send(id, token: self.siti.token).status == 429, "\(id)")
+        }
     }
 }
