@@ -101,7 +101,7 @@ final class MultiplexedConnection: ChannelDuplexHandler, RemovableChannelHandler
             Self.wrapOutboundOut(.data(HTTP2Frame.FramePayload.Data(data: .byteBuffer(bytes)))), promise: taken)
     }
 
-    func finish(grace: Duration) {
+    func finish(_: StreamEndReason, grace: Duration) {
         guard !self.isFinished, let context else { return }
         self.isFinished = true
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
