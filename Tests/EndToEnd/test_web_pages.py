@@ -26,8 +26,11 @@ class Visitor:
         page.on("console", lambda message: self._console(message))
 
     def _console(self, message) -> None:
-        if message.type == "error":
-            self.complaints.append(f"{message.text} {message.location.get('url', '')}")
+        url = message.location.get("url", "")
+        # A candidate, or a report, that crossed the other side's leaving is refused; the browser says so by itself.
+        has_crossed = "409" in message.text and url.endswith(("/signals", "/participants/me"))
+        if message.type == "error" and not has_crossed:
+            self.complaints.append(f"{message.text} {url}")
 
     @classmethod
     async def come(cls, browser, url: str, name: str, **how) -> "Visitor":
@@ -231,7 +234,8 @@ async def test_every_line_of_the_reference_can_be_pasted(server: Server):
     # Malformed is none of them; what they meet depends on who else is there.
     malformed = {name: pasted[name] for name, status in statuses.items() if status in ("000", "400", "405", "415")}
     assert not malformed, malformed
-    # Admins' lines are refused to a guest; the others are not, but for what the lines before them have changed.
-    mine = {name: status for name, status in statuses.items() if "/v1/admin/" not in pasted[name]}
-    taken = [name for name, status in mine.items() if status.startswith("2")]
-    assert len(taken) >= len(mine) * 0.7, mine
+    # Some name what is not there (another user, a backup), some are for admins; most do what they say.
+    refused = {name: (status, pasted[name]) for name, status in statuses.items() if not status.startswith("2")}
+    assert len(refused) < len(pasted) / 2, refused
+    for name in ("createUser", "getUser", "listRooms", "postMessage", "getMessage", "createCall", "getCall", "joinCall"):
+        assert name not in refused, refused[name]

@@ -172,10 +172,10 @@ const variables = { call: "$CALL", message: "$MESSAGE", room: "lobby" };
 
 /** A line to paste into a shell in which the quick start ran. */
 function curl(contract, operation) {
-    const path = operation.path.replace(/\{(\w+)\}/g, (_, name) => {
+    const path = operation.path.replace(/\{(\w+)\}/g, (_, name, at, path) => {
         const parameter = operation.parameters.find((one) => one.in === "path" && one.name === name);
         if (variables[name]) return variables[name];
-        if (name === "user") return operation.path.includes("members") || operation.method !== "get" ? "me" : "@budi";
+        if (name === "user" && !path.startsWith("/v1/admin/")) return "me";
         return parameter?.example ?? contract.example(parameter?.schema ?? {}) ?? `$${name.toUpperCase()}`;
     });
     const required = operation.parameters.filter((one) => one.in === "query" && one.required);
