@@ -65,6 +65,7 @@ let package = Package(
                 "0004_records.sql",
                 "0005_admin.sql",
                 "0006_room_actor.sql",
+                "0007_bridge.sql",
             ],
             publicHeadersPath: "include"),
         .target(
@@ -101,10 +102,18 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: settings),
+        .target(
+            name: "Bridge",
+            dependencies: [
+                "Core", "Hub", "WebSocketWire", nioCore, nioPosix, nioHTTP1, nioWebSocket, nioSSL, logging,
+                serviceLifecycle,
+            ],
+            swiftSettings: settings),
         .executableTarget(
             name: "comblang",
             dependencies: [
-                "CMemory", "Core", "Hub", "SQLiteStore", "STUNWire", "Gateway", hummingbird, asyncHTTPClient, nioCore,
+                "Bridge", "CMemory", "Core", "Hub", "SQLiteStore", "STUNWire", "Gateway", hummingbird, asyncHTTPClient,
+                nioCore,
                 nioPosix,
                 nioHTTP1, nioSSL, nioTLS,
                 logging, serviceLifecycle,

@@ -24,6 +24,10 @@ static const unsigned char room_actor[] = {
 #embed "0006_room_actor.sql"
 };
 
+static const unsigned char bridge[] = {
+#embed "0007_bridge.sql"
+};
+
 static const comblang_migration migrations[] = {
     {"0001_initial", initial, sizeof initial},
     {"0002_calls", calls, sizeof calls},
@@ -31,6 +35,7 @@ static const comblang_migration migrations[] = {
     {"0004_records", records, sizeof records},
     {"0005_admin", admin, sizeof admin},
     {"0006_room_actor", room_actor, sizeof room_actor},
+    {"0007_bridge", bridge, sizeof bridge},
 };
 
 const comblang_migration *comblang_migrations(size_t *count) {

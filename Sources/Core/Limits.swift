@@ -154,4 +154,29 @@ package enum Limits {
     /// The SSE and NDJSON streams of a joined device rotate after so long without another request of it: a proxy may
     /// keep a dead peer's stream open.
     package static let streamSilenceMax = Duration.seconds(60)
+
+    // MARK: Bridges
+
+    package static let bridgesMax = 100
+    package static let bridgeURLBytesMax = 2048
+    package static let bridgeRemoteRoomCharactersMax = 200
+    package static let bridgeHeadersMax = 16
+    package static let bridgeHeaderBytesMax = 4096
+    package static let bridgeCertificateBytesMax = 64 * 1024
+    /// Servers that a message went through; one with more is not passed on: no honest ring is so long.
+    package static let bridgeStationsMax = 16
+    /// Messages that wait for a remote room. What is said while so many wait stays here, and is counted as dropped: a
+    /// remote that is gone for good must not keep people here from talking.
+    package static let bridgeOutboxMax = 20_000
+    /// Sessions that one bridge holds over there. Users beyond it get one when they have something to say and another
+    /// one is idle.
+    package static let bridgeSessionsMax = 200
+    /// Users of one remote room that are known here; the one that was away for longest makes room for the next.
+    package static let bridgedUsersMax = 2000
+    /// A bridged user that was not seen for so long is deleted, as a guest is.
+    package static let bridgedUserLifetime = Duration.seconds(24 * 3600)
+    /// Messages of a remote room whose ids are remembered: more than any history that a welcome shows.
+    package static let bridgeReceiptsKept = 20_000
+    /// Ids by which a remote room has known sessions of ours, so that nobody meets themselves as a stranger.
+    package static let bridgeSessionIDsKept = 5000
 }

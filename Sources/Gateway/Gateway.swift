@@ -14,12 +14,14 @@ package struct Gateway: Sendable {
     package let ids: IDSource
     package let settings: GatewaySettings
     package let readiness: Readiness
+    package let bridges: BridgeStatuses
     package let logger: Logger
     let date = DateField()
 
     package init(
         store: any EventStore, hub: Hub, authenticator: Authenticator, signIn: SignIn, backups: Backups,
-        time: any TimeSource, ids: IDSource, settings: GatewaySettings, readiness: Readiness, logger: Logger
+        time: any TimeSource, ids: IDSource, settings: GatewaySettings, readiness: Readiness,
+        bridges: BridgeStatuses = BridgeStatuses(), logger: Logger
     ) {
         self.store = store
         self.hub = hub
@@ -30,6 +32,7 @@ package struct Gateway: Sendable {
         self.ids = ids
         self.settings = settings
         self.readiness = readiness
+        self.bridges = bridges
         self.logger = logger
     }
 
@@ -58,6 +61,7 @@ package struct Gateway: Sendable {
         AuditController(gateway: self).addRoutes(to: admin)
         AdminCallController(gateway: self).addRoutes(to: admin)
         AdministrationController(gateway: self).addRoutes(to: admin)
+        BridgeController(gateway: self).addRoutes(to: admin)
         ConnectionController(gateway: self).addRoutes(to: admin)
         MessageSearchController(gateway: self).addRoutes(to: admin)
         BackupController(gateway: self).addRoutes(to: admin)

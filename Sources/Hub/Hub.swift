@@ -20,6 +20,7 @@ package final class Hub: Service {
     /// The log's incarnation, the first part of every cursor.
     package let epoch: String
     private let isDraining = Atomic(false)
+    private let ephemeralFollowers = Mutex<[@Sendable (Event) -> Void]>([])
     /// Of this process, in ``ConnectionID``.
     let mark = ConnectionID.randomMark()
 
@@ -154,6 +155,12 @@ package final class Hub: Service {
         for loop in self.loops {
             loop.eventLoop.execute { loop.hub.value.publishEphemeral(logged) }
         }
+        for follower in self.ephemeralFollowers.withLock({ $0 }) { follower(event) }
+    }
+
+    /// Registers for what ``publishEphemeral(_:)`` sends; `consume` must return quickly.
+    package func followEphemeral(_ consume: @escaping @Sendable (Event) -> Void) {
+        self.ephemeralFollowers.withLock { $0.append(consume) }
     }
 
     // MARK: Streams

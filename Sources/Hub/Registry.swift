@@ -32,6 +32,14 @@ package final class Registry: Sendable {
         var places: [Int: (device: Readers, user: Readers)] = [:]
         /// When the user's last reader left, for those who have none.
         var lastSeen: [UserID: Timestamp] = [:]
+        /// Those who are there at the other end of a bridge, by their devices here.
+        var bridged: [BridgeName: [DeviceID: UserID]] = [:]
+
+        func isBridged(_ device: DeviceID) -> Bool { self.bridged.values.contains { $0[device] != nil } }
+
+        func bridgedDevice(of user: UserID) -> DeviceID? {
+            self.bridged.values.lazy.compactMap { $0.first { $0.value == user }?.key }.first
+        }
 
         /// Those of the subscription's device and user, found or made.
         mutating func readers(of subscription: Subscription) -> (device: Readers, user: Readers) {
@@ -202,7 +210,7 @@ package final class Registry: Sendable {
             (state.byDevice[device]?.all ?? []).count { id in
                 guard let subscription = state.entries[id]?.reader.subscription else { return false }
                 return subscription.filter.passes(event, in: subscription.scope)
-            }
+            } + (state.isBridged(device) ? 1 : 0)
         }
     }
 
@@ -215,7 +223,10 @@ package final class Registry: Sendable {
     /// The device by which a user reads frames in a room: that of the newest stream.
     package func seat(of user: UserID, in room: RoomID) -> FrameRecipient.Seat? {
         self.state.withLock { state in
-            (state.byUser[user]?.all ?? []).sorted(by: >).compactMap { state.entries[$0]?.reader.subscription }
+            if let device = state.bridgedDevice(of: user) {
+                return FrameRecipient.Seat(device: device, transport: .bridge)
+            }
+            return (state.byUser[user]?.all ?? []).sorted(by: >).compactMap { state.entries[$0]?.reader.subscription }
                 .first { $0.readsFrames && $0.scope == .room(room) }
                 .map { FrameRecipient.Seat(device: $0.device, transport: $0.transport) }
         }
@@ -226,15 +237,24 @@ package final class Registry: Sendable {
         let horizon = self.time.now.advanced(by: .zero - grace)
         return self.state.withLock { state in
             let readers = state.byUser[user]
-            guard readers?.isEmpty != false else { return true }
+            guard readers?.isEmpty != false, state.bridgedDevice(of: user) == nil else { return true }
             return [readers?.lastSeen, state.lastSeen[user]].contains { $0.map { $0 >= horizon } ?? false }
+        }
+    }
+
+    /// Whether all that the user reads is read by another server for them; `nil` for who reads nothing just now.
+    package func isRelayed(_ user: UserID) -> Bool? {
+        self.state.withLock { state in
+            let entries = (state.byUser[user]?.all ?? []).compactMap { state.entries[$0] }
+            return entries.isEmpty ? nil : entries.allSatisfy(\.reader.subscription.isRelayed)
         }
     }
 
     /// How the device reads: its newest open stream or waiting poll; `nil` if it has none.
     package func transport(of device: DeviceID) -> Transport? {
         self.state.withLock { state in
-            state.byDevice[device]?.all.max().flatMap { state.entries[$0]?.reader.subscription.transport }
+            if state.isBridged(device) { return .bridge }
+            return state.byDevice[device]?.all.max().flatMap { state.entries[$0]?.reader.subscription.transport }
         }
     }
 
@@ -246,7 +266,7 @@ package final class Registry: Sendable {
         // Readers first: one that ends in between has then left its sign of life.
         let wires = self.wires(of: device)
         var activity = self.signsOfLife.activity(of: device)
-        activity.isReading = !wires.isEmpty
+        activity.isReading = !wires.isEmpty || self.state.withLock { $0.isBridged(device) }
         activity.readsOneWay = wires.contains { $0.transport == .sse || $0.transport == .ndjson }
         return activity
     }
@@ -269,7 +289,20 @@ package final class Registry: Sendable {
         return self.state.withLock { state in
             state.lastSeen = state.lastSeen.filter { $0.value >= horizon }
             let reading = state.byUser.filter { !$0.value.isEmpty || $0.value.lastSeen.map { $0 >= horizon } == true }
-            return Set(reading.keys).union(state.lastSeen.keys)
+            return Set(reading.keys).union(state.lastSeen.keys).union(state.bridged.values.flatMap(\.values))
+        }
+    }
+
+    /// Who is there at the other end of a bridge: present, and reading, by the one device that each of them has here.
+    /// Whoever was there before and is not now has left just now.
+    package func setBridged(_ devices: [DeviceID: UserID], by bridge: BridgeName) {
+        let now = self.time.now
+        self.state.withLock { state in
+            for (device, user) in state.bridged[bridge] ?? [:] where devices[device] == nil {
+                self.signsOfLife.stoppedReading(device, at: now)
+                state.lastSeen[user] = now
+            }
+            state.bridged[bridge] = devices.isEmpty ? nil : devices
         }
     }
 

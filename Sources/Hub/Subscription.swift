@@ -13,11 +13,14 @@ package struct Subscription: Sendable {
     package let ticket: String?
     /// Whether it is a client of the room protocol, who is told of calls by frames alone: ``Registry/seat(of:in:)``.
     package let readsFrames: Bool
+    /// Whether another server reads for its user: one who is bridged here is not bridged on.
+    package let isRelayed: Bool
 
     package init(
         user: UserID, device: DeviceID, scope: EventScope, filter: EventFilter, transport: Transport,
-        expiresAt: Timestamp? = nil, ticket: String? = nil, readsFrames: Bool = false
+        expiresAt: Timestamp? = nil, ticket: String? = nil, readsFrames: Bool = false, isRelayed: Bool = false
     ) {
+        self.isRelayed = isRelayed
         self.readsFrames = readsFrames
         self.user = user
         self.device = device

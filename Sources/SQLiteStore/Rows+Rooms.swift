@@ -2,18 +2,20 @@ import Core
 
 extension Room {
     static let table = Table(
-        "room", key: ["id"], ["name", "title", "visibility", "createdBy", "createdAt", "isArchived", "bridge"])
+        "room", key: ["id"],
+        ["name", "title", "visibility", "createdBy", "createdAt", "isArchived", "bridge", "bridgeState"])
 
     init(_ row: inout Columns) throws {
         self.init(
             id: row.id(), name: row.optionalText(), title: row.text(), visibility: try row.value(),
-            createdBy: row.id(), createdAt: row.time(), isArchived: row.flag(), bridge: row.optionalText())
+            createdBy: row.id(), createdAt: row.time(), isArchived: row.flag(),
+            bridge: row.optionalText().map(BridgeName.init(known:)), bridgeState: try row.optionalValue())
     }
 
     var values: [SQLValue] {
         [
             self.id.text, self.name, self.title, self.visibility.rawValue, self.createdBy.text,
-            self.createdAt.milliseconds, self.isArchived, self.bridge,
+            self.createdAt.milliseconds, self.isArchived, self.bridge?.text, self.bridgeState?.rawValue,
         ]
     }
 }

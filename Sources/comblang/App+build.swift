@@ -1,3 +1,4 @@
+import Bridge
 import Core
 import Gateway
 import Hub
@@ -38,10 +39,15 @@ extension App {
             store, on: eventLoops, settings: configuration.hub, time: time, logger: logger)
         let authenticator = try await Authenticator(store: store, tokens: tokens, time: time, logger: logger)
         let signIn = SignIn(store: store, passwords: PasswordHasher(), tokens: tokens, time: time, ids: ids)
+        let bridges = BridgeStatuses()
+        let bridging = BridgeService(
+            store: store, hub: hub, statuses: bridges, on: eventLoops, time: time, ids: ids,
+            settings: configuration.bridges, logger: logger)
         let backups = Backups(store: store, kept: configuration.backupsKept, time: time, logger: logger)
         let gateway = Gateway(
             store: store, hub: hub, authenticator: authenticator, signIn: signIn, backups: backups,
-            time: time, ids: ids, settings: configuration.gateway, readiness: readiness, logger: logger)
+            time: time, ids: ids, settings: configuration.gateway, readiness: readiness,
+            bridges: bridges, logger: logger)
         let sweeps = Self.sweeps(
             store, hub: hub, retention: configuration.retention,
             credentialsLifetime: configuration.gateway.turn?.credentialsLifetime, ids: ids, time: time, logger: logger)
@@ -50,7 +56,7 @@ extension App {
             server: gateway.serverBuilder(idleTimeout: Self.idleTimeout),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),
-            services: [hub, backups] + sweeps,
+            services: [hub, backups, bridging] + sweeps,
             onServerRunning: { channel in
                 readiness.becameReady()
                 onListening(channel.localAddress?.port ?? configuration.port)

@@ -68,7 +68,7 @@ struct RoomWorld: Sendable {
             content: "📞 [KLIK DI SINI] ", metadata: .object(["action": .string("join_call"), "by": .string("me")]),
             origin: .websocket)
         return try await self.store.write { store in
-            try store.openCall(by: new, in: .id(room.id), transport: .websocket, joinedMax: 8, as: acting).call.id
+            try store.openCall(by: new, in: .id(room.id), transport: .websocket, joinedMax: 8, as: acting).call.call.id
         }
     }
 

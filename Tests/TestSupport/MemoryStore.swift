@@ -97,6 +97,7 @@ struct MemoryState: Sendable {
     /// Ascending by seq.
     var pendingSignals: [PendingSignal] = []
     var answers: [AnswerKey: IdempotentAnswer] = [:]
+    var bridging = MemoryBridges()
     var backups: [BackupID: Backup] = [:]
     /// In the order in which they were written.
     var audit: [AuditEntry] = []

@@ -80,8 +80,8 @@ extension StoreWriter {
         // The seed's invitation: its clients know a call by this message.
         try self.write(
             content: "📞 [KLIK DI SINI] ",
-            metadata: try MessageMetadata.invitation(to: outcome.rows.call.id, .object([:])), origin: .rest, in: room,
-            as: acting)
+            metadata: try MessageMetadata.invitation(to: outcome.rows.call.id, .object([:]), from: .rest),
+            origin: .rest, in: room, as: acting)
         return outcome.payload
     }
 

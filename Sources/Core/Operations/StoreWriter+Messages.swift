@@ -126,7 +126,7 @@ extension StoreWriter {
     /// - throws: ``Problem`` `not-found`, `not-a-member`, `forbidden`, `room-archived`, `validation-failed`.
     package func postMessage(_ new: NewMessage, in room: RoomReference, as acting: Acting) throws -> Message {
         try FieldRules.messageContent(new.content)
-        let metadata = try new.metadata.flatMap { try MessageMetadata.text(of: $0) }
+        let metadata = try new.metadata.flatMap { try MessageMetadata.text(of: $0, from: new.origin) }
         let access = try self.writableAccess(room, as: acting.user, to: .postMessage)
         return try self.write(content: new.content, metadata: metadata, origin: new.origin, in: access.room, as: acting)
     }
@@ -143,6 +143,8 @@ extension StoreWriter {
             content: content, metadata: metadata, createdAt: acting.now, origin: origin)
         try self.insert(message)
         try self.append(.messageCreated, message, by: acting.user, as: acting)
+        if let bridge = room.bridge { try self.enqueue(message, for: bridge) }
+        if origin == .websocket, metadata != nil { try self.noteMark(of: message) }
         return message
     }
 
@@ -161,7 +163,7 @@ extension StoreWriter {
         guard message.deletedAt == nil else { throw Problem(.notFound, "The message was deleted") }
         guard change.content != nil || change.metadata != nil else { return (message, author) }
         message.content = change.content ?? message.content
-        if let metadata = change.metadata { message.metadata = try MessageMetadata.text(of: metadata) }
+        if let metadata = change.metadata { message.metadata = try MessageMetadata.text(of: metadata, from: .rest) }
         message.editedAt = acting.now
         try self.replace(message, author, logging: .messageEdited, as: acting)
         return (message, author)
@@ -222,9 +224,9 @@ enum MessageMetadata {
     /// As it is stored; `nil` for `null`. What only servers may write is taken out (`_comblang`) or refused.
     ///
     /// - throws: ``Problem`` `validation-failed`.
-    static func text(of value: JSONValue) throws -> String? {
+    static func text(of value: JSONValue, from origin: MessageOrigin) throws -> String? {
         if value == .null { return nil }
-        let members = try self.members(of: value)
+        let members = try self.members(of: value, from: origin)
         guard members["action"] != .string("join_call") else {
             throw Problem.invalid("metadata.action", "must not be join_call: POST /v1/rooms/{room}/calls writes it")
         }
@@ -234,16 +236,17 @@ enum MessageMetadata {
     /// What a client attaches to the message that opens a call, and the call.
     ///
     /// - throws: ``Problem`` `validation-failed`.
-    static func invitation(to call: CallID, _ value: JSONValue) throws -> String {
-        var members = try self.members(of: value)
+    static func invitation(to call: CallID, _ value: JSONValue, from origin: MessageOrigin) throws -> String {
+        var members = try self.members(of: value, from: origin)
         members["action"] = .string("join_call")
         members["call"] = .string(call.text)
         return try self.text(of: members)
     }
 
-    private static func members(of value: JSONValue) throws -> [String: JSONValue] {
+    /// Only servers write marks: over bridges, and to each other's room actors.
+    private static func members(of value: JSONValue, from origin: MessageOrigin) throws -> [String: JSONValue] {
         guard case .object(var members) = value else { throw Problem.invalid("metadata", "must be an object") }
-        members["_comblang"] = nil
+        members[BridgeMark.member] = origin == .rest ? nil : BridgeMark(in: value)?.json
         return members
     }
 

@@ -48,14 +48,16 @@ extension StoreWriter {
     /// - throws: ``Problem`` `not-found`, `not-a-member`, `room-archived`, `limit-reached`, `validation-failed`.
     package func openCall(
         by new: NewMessage, in room: RoomReference, transport: Transport, joinedMax: Int, as acting: Acting
-    ) throws -> CallPayload {
+    ) throws -> (call: CallPayload, message: MessageID) {
         try FieldRules.messageContent(new.content)
         let room = try self.writableAccess(room, as: acting.user, to: .startCall).room
         try self.leaveCalls(as: acting, but: nil, reason: "inferred: opened another call")
         let outcome = try self.openCall(in: room, .frames(transport), inviting: [], joinedMax: joinedMax, as: acting)
-        let metadata = try MessageMetadata.invitation(to: outcome.rows.call.id, new.metadata ?? .object([:]))
-        try self.write(content: new.content, metadata: metadata, origin: new.origin, in: room, as: acting)
-        return outcome.payload
+        let metadata = try MessageMetadata.invitation(
+            to: outcome.rows.call.id, new.metadata ?? .object([:]), from: new.origin)
+        let message = try self.write(
+            content: new.content, metadata: metadata, origin: new.origin, in: room, as: acting)
+        return (outcome.payload, message.id)
     }
 
     /// Carries out a `signal` frame: finds the call that it belongs to, or opens one, and tells the call.

@@ -60,3 +60,8 @@ package struct SessionRevokedPayload: Codable, Sendable {
 package struct UserChangedPayload: Codable, Sendable {
     package let user: UserID
 }
+
+/// `internal.bridge-changed`.
+package struct BridgeChangedPayload: Codable, Sendable {
+    package let bridge: BridgeName
+}

@@ -34,7 +34,8 @@ package struct RoomPayload: Encodable, Sendable {
     package init(_ view: RoomView) { (self.room, self.view) = (view.room, view) }
 
     private enum CodingKeys: String, CodingKey {
-        case id, name, title, visibility, createdBy, createdAt, memberCount, unreadCount, role, archived, bridge
+        case id, name, title, visibility, createdBy, createdAt, memberCount, unreadCount, role, archived, bridge,
+            bridgeState
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -52,6 +53,7 @@ package struct RoomPayload: Encodable, Sendable {
         }
         try container.encode(self.room.isArchived, forKey: .archived)
         try container.encode(self.room.bridge, forKey: .bridge)
+        try container.encode(self.room.bridgeState, forKey: .bridgeState)
     }
 }
 

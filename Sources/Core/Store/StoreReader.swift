@@ -91,6 +91,32 @@ package protocol StoreReader {
     /// Up to when the user has seen what they missed; `nil` before the first time.
     func callsSeen(by user: UserID) throws -> Timestamp?
 
+    // MARK: Bridges
+
+    /// This server's name among those that a message goes through; stays with the data.
+    func instance() throws -> String
+    func bridge(_ name: BridgeName) throws -> Bridge?
+    func bridge(of room: RoomID) throws -> Bridge?
+    /// Ascending by name.
+    func bridges(after: BridgeName?, limit: Int) throws -> [Bridge]
+    func bridgedUser(_ remoteID: String, of bridge: BridgeName) throws -> BridgedUser?
+    /// All users of a remote room, those seen longest ago first.
+    func bridgedUsers(of bridge: BridgeName) throws -> [BridgedUser]
+    /// Ids by which the remote room has known sessions of ours, with whose they were; `nil` for the bridge's own.
+    func bridgeSessions(of bridge: BridgeName) throws -> [String: UserID?]
+    /// Entries of one author behind `seq`, in order.
+    func outbox(of bridge: BridgeName, user: UserID, after seq: Int64, limit: Int) throws -> [OutboxEntry]
+    /// Everybody of whom the outbox has a message, ascending by id.
+    func outboxUsers(of bridge: BridgeName) throws -> [UserID]
+    /// Messages that wait; counted up to `limit`.
+    func outboxCount(of bridge: BridgeName, limit: Int) throws -> Int
+    /// Whether a message of the remote room was taken in already.
+    func hasReceipt(_ remoteID: String, of bridge: BridgeName) throws -> Bool
+    /// The first message with this mark that came over any bridge.
+    func receipt(mark: String) throws -> BridgeReceipt?
+    /// Logged signals for this device that nobody knows to be delivered, in order.
+    func pendingSignalEvents(to device: DeviceID) throws -> [Event]
+
     // MARK: Admin
 
     func users(_ query: UserQuery) throws -> [UserOverview]

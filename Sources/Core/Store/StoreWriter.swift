@@ -79,6 +79,25 @@ package protocol StoreWriter: StoreReader {
     /// Makes pending signals of the call due whose events were deleted from the log.
     func expireDeletedSignals(of call: CallID, at time: Timestamp) throws
 
+    // MARK: Bridges
+
+    func insert(_ bridge: Bridge) throws
+    func update(_ bridge: Bridge) throws
+    /// Also deletes its outbox and what is known of its sessions; its users and receipts stay.
+    func delete(_ bridge: Bridge) throws
+    func insert(_ user: BridgedUser) throws
+    func update(_ user: BridgedUser) throws
+    func delete(_ user: BridgedUser) throws
+    /// Remembers an id of a session of ours; one that is known is as new again.
+    func insertBridgeSession(_ remoteID: String, user: UserID?, of bridge: BridgeName) throws
+    func insert(_ entry: OutboxEntry) throws
+    /// Unknown ones are no error.
+    func deleteOutbox(_ seqs: [Int64]) throws
+    func insert(_ receipt: BridgeReceipt) throws
+    /// Forgets the oldest sessions and receipts beyond ``Limits/bridgeSessionIDsKept`` and
+    /// ``Limits/bridgeReceiptsKept``; at most `limit` of each. Returns how many.
+    func forgetOldBridgeRows(of bridge: BridgeName, limit: Int) throws -> Int
+
     // MARK: Admin
 
     func insert(_ backup: Backup) throws

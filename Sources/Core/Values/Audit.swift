@@ -16,6 +16,9 @@ package enum AuditAction: String, Sendable, CaseIterable {
     case callEnded = "calls.end"
     case connectionsListed = "connections.list"
     case connectionCut = "connections.cut"
+    case bridgeCreated = "bridges.create"
+    case bridgeChanged = "bridges.change"
+    case bridgeRemoved = "bridges.remove"
     case backupStarted = "backups.create"
     /// By whoever holds the data directory, not over HTTP.
     case backupRestored = "backups.restore"

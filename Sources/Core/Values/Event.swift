@@ -28,6 +28,8 @@ package enum EventType: String, Codable, Sendable, CaseIterable {
     case sessionRevoked = "internal.session-revoked"
     /// As above: a user's row changed (role, suspension, profile), so caches forget.
     case userChanged = "internal.user-changed"
+    /// As above: a bridge was added, changed or removed.
+    case bridgeChanged = "internal.bridge-changed"
 }
 
 /// Who may see an event; checked against memberships at delivery.

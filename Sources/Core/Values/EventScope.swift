@@ -71,7 +71,7 @@ extension Event {
 extension EventType {
     /// All that a client may ever see.
     package static let clientTypes = Self.allCases.filter { !$0.isInternal }
-    package var isInternal: Bool { self == .sessionRevoked || self == .userChanged }
+    package var isInternal: Bool { self == .sessionRevoked || self == .userChanged || self == .bridgeChanged }
 }
 
 /// What decides visibility for one reader, as of one moment of the log.

@@ -14,12 +14,14 @@ package struct Room: Hashable, Sendable {
     package var createdBy: UserID
     package var createdAt: Timestamp
     package var isArchived: Bool
-    /// The bridge's name, if the room is bridged.
-    package var bridge: String?
+    /// Which bridge joins it to a remote room, if any.
+    package var bridge: BridgeName?
+    /// How that bridge stands, as last logged by `room.updated`; `nil` before it was known.
+    package var bridgeState: BridgeState?
 
     package init(
         id: RoomID, name: String?, title: String, visibility: RoomVisibility, createdBy: UserID, createdAt: Timestamp,
-        isArchived: Bool = false, bridge: String? = nil
+        isArchived: Bool = false, bridge: BridgeName? = nil, bridgeState: BridgeState? = nil
     ) {
         self.id = id
         self.name = name
@@ -29,6 +31,7 @@ package struct Room: Hashable, Sendable {
         self.createdAt = createdAt
         self.isArchived = isArchived
         self.bridge = bridge
+        self.bridgeState = bridgeState
     }
 }
 

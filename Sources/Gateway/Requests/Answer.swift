@@ -98,6 +98,10 @@ extension HTTPField.Name {
     package static let eventCursor = known("Event-Cursor")
     package static let idempotencyKey = known("Idempotency-Key")
     package static let comblangDevice = known("Comblang-Device")
+    /// From another server's bridge: its instance.
+    package static let comblangBridge = known("Comblang-Bridge")
+    /// To another server's bridge: which instance it has reached.
+    package static let comblangInstance = known("Comblang-Instance")
     package static let requestID = known("X-Request-Id")
     package static let lastEventID = known("Last-Event-ID")
     package static let accelBuffering = known("X-Accel-Buffering")

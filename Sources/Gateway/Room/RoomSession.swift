@@ -82,6 +82,9 @@ final class RoomSession {
         let new = NewMessage(content: content, metadata: metadata, origin: .websocket)
         let (room, joinedMax) = (self.room, self.gateway.settings.joinedParticipantsMax)
         self.write { store, acting in
+            if let (known, author) = try store.knownMessage(marked: metadata) {
+                return .message(RoomFrame.Message(known, by: author))
+            }
             if metadata?["action"] == .string("join_call") {
                 _ = try store.openCall(by: new, in: room, transport: .websocket, joinedMax: joinedMax, as: acting)
             } else {

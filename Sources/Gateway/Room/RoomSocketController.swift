@@ -44,20 +44,24 @@ struct RoomSocketController: Sendable {
         let subscription = Subscription(
             user: entrant.user, device: entrant.device, scope: .room(entrant.room),
             filter: EventFilter(types: RoomFrame.eventTypes), transport: .websocket, expiresAt: entrant.expiresAt,
-            ticket: SecretToken.hash(of: token), readsFrames: true)
-        let (admission, scene) = try await self.gateway.store.read { store in
+            ticket: SecretToken.hash(of: token), readsFrames: true,
+            isRelayed: request.headers[.comblangBridge] != nil)
+        let (admission, scene, instance) = try await self.gateway.store.read { store in
             let admission = try store.admit(subscription, from: start)
             let isResuming = if case .resumed = admission.start { true } else { false }
-            return (admission, try store.scene(of: entrant.room, for: entrant.user, hasHistory: !isResuming))
+            let scene = try store.scene(of: entrant.room, for: entrant.user, hasHistory: !isResuming)
+            return (admission, scene, try store.instance())
         }
         let reservation = try self.gateway.hub.reserve(
             subscription, from: context.channel.remoteAddress, on: context.channel.eventLoop)
         let welcome = RoomFrame.welcome(RoomFrame.Welcome(scene, admission, resumeToken: token))
-        return try await EventStream(
+        var response = try await EventStream(
             gateway: self.gateway, admission: admission, reservation: reservation, wire: .room,
             channel: context.channel, isPadded: false
         ).webSocketResponse(
             accept: accept, room: RoomSession.Place(gateway: self.gateway, room: entrant.room, welcome: welcome))
+        response.headers[.comblangInstance] = instance
+        return response
     }
 
     private func visitor(_ request: Request, _ query: Query) async throws -> Visitor {

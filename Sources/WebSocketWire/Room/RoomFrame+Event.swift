@@ -29,8 +29,7 @@ extension RoomFrame {
             return [.error(code: "signal-expired", message: "a signal was not delivered in time")]
         case .roomCreated, .roomUpdated, .roomArchived, .memberUpdated, .messageDeleted, .readUpdated, .callCreated,
             .callRinging, .callUpdated, .callEnded, .callParticipant, .callAnsweredElsewhere, .callSeen,
-            .iceServersRefresh,
-            .sessionRevoked, .userChanged:
+            .iceServersRefresh, .sessionRevoked, .userChanged, .bridgeChanged:
             return []
         }
     }

@@ -1,3 +1,4 @@
+import Bridge
 import Core
 import Gateway
 import Hub
@@ -44,6 +45,10 @@ struct Configuration: Sendable {
     /// Whether the secret stands in the file of `--config`; likewise.
     let isTurnSecretInFile: Bool
     let hub: HubSettings
+    /// Bridges to remote rooms wait at most so long between two attempts: 1 s to an hour, default 60 s.
+    let bridges: BridgeSettings
+    /// A JSON file with bridges, `docs/bridge.md`; none by default.
+    let bridgeFile: String?
 
     /// What is in force, for the log, by the names of the file's members. No secret is among them.
     let logMetadata: Logger.Metadata
@@ -65,6 +70,8 @@ struct Configuration: Sendable {
         self.gateway = Self.gatewaySettings(&settings, turnSecretFile: self.turnSecretFile)
         self.isTurnSecretInFile = settings.isInFile("turnSecret")
         self.hub = Self.hubSettings(&settings, drain: self.drain)
+        self.bridges = Self.bridgeSettings(&settings, self.gateway)
+        self.bridgeFile = settings.optionalText("bridges")
         settings.rejectUnknownMembers()
         guard settings.faults.isEmpty else {
             throw CommandFailure("bad setting: \(settings.faults.joined(separator: "; "))")
@@ -91,6 +98,15 @@ struct Configuration: Sendable {
             "callParticipants", in: 2...64, default: gateway.joinedParticipantsMax)
         gateway.adminsSearchMessages = settings.choice("adminMessageSearch", default: Switch.off) == .on
         return gateway
+    }
+
+    private static func bridgeSettings(
+        _ settings: inout SettingsReader, _ gateway: GatewaySettings
+    ) -> BridgeSettings {
+        var bridges = BridgeSettings()
+        bridges.session.retryMax = .seconds(settings.integer("bridgeRetrySeconds", in: 1...3600, default: 60))
+        bridges.joinedParticipantsMax = gateway.joinedParticipantsMax
+        return bridges
     }
 
     private static func hubSettings(_ settings: inout SettingsReader, drain: Duration) -> HubSettings {

@@ -56,6 +56,10 @@ struct ServeFlags: ParsableArguments {
     var backupsKept: String?
     @Option(help: "When stopping, streams end spread over so long. (default: 3)")
     var drainSeconds: String?
+    @Option(help: "A JSON file of bridges to remote rooms; see docs/bridge.md.")
+    var bridges: String?
+    @Option(help: "The longest wait of a bridge between two attempts. (default: 60)")
+    var bridgeRetrySeconds: String?
 
     /// What was given, by the settings' names.
     var given: [String: String] {
@@ -71,7 +75,8 @@ struct ServeFlags: ParsableArguments {
             "recentEvents": self.recentEvents, "recentMegabytes": self.recentMegabytes,
             "recentSeconds": self.recentSeconds, "adminMessageSearch": self.adminMessageSearch,
             "backupsKept": self.backupsKept,
-            "drainSeconds": self.drainSeconds,
+            "drainSeconds": self.drainSeconds, "bridges": self.bridges,
+            "bridgeRetrySeconds": self.bridgeRetrySeconds,
         ]
         return all.compactMapValues { $0 }
     }

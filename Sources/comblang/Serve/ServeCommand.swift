@@ -2,6 +2,7 @@ import ArgumentParser
 import Core
 import Foundation
 import Gateway
+import Hub
 import Logging
 import NIOCore
 import SQLiteStore
@@ -40,6 +41,7 @@ struct ServeCommand: AsyncParsableCommand {
         let secrets = SecretFiles(directory: configuration.dataDirectory)
         let tokens = await AccessTokens(secret: Data(try secrets.tokenSecret()))
         try await FirstStart(store: store, tokens: tokens, secrets: secrets, time: time).ensureAdmin()
+        try await Self.applyBridges(configuration, store, time)
         let server = try await App.buildApplication(
             configuration: configuration, store: store, tokens: tokens, time: time, logger: logger
         ) { port in
@@ -61,6 +63,20 @@ struct ServeCommand: AsyncParsableCommand {
                 throw self.failure(error, configuration)
             }
             logger.warning("the shutdown was not clean", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Makes the bridges of the operator's file be as it says; without a file those of a former one go.
+    private static func applyBridges(
+        _ configuration: Configuration, _ store: SQLiteStore, _ time: SystemTime
+    ) async throws {
+        let bridges =
+            try configuration.bridgeFile.map { path throws(CommandFailure) in try BridgeFile.read(path) } ?? []
+        do {
+            let now = time.now
+            try await store.write { try $0.applyBridgeFile(bridges, now: now, ids: .system) }
+        } catch let problem as Problem {
+            throw CommandFailure("bad setting: bridges: \(configuration.bridgeFile ?? ""): \(problem.summary)")
         }
     }
 

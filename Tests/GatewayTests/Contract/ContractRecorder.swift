@@ -79,13 +79,14 @@ struct ContractPlace {
     var connection = "con_000000-1"
     var backup = "bak_00000000000000000000000000"
     var slug = "no-such-problem"
+    var bridge = "no-such-bridge"
 
     /// Replaces `{room}` and the like.
     func filling(_ template: String) -> String {
         template.replacing("{room}", with: self.room).replacing("{user}", with: self.user)
             .replacing("{message}", with: self.message).replacing("{call}", with: self.call)
             .replacing("{slug}", with: self.slug).replacing("{backup}", with: self.backup)
-            .replacing("{connection}", with: self.connection)
+            .replacing("{connection}", with: self.connection).replacing("{bridge}", with: self.bridge)
     }
 }
 
@@ -160,6 +161,13 @@ struct ContractRequest {
         ContractRequest(
             id: "changeUserRights", body: #"{"suspended":false}"#, badBody: #"{"role":"emperor"}"#),
         ContractRequest(id: "deleteUser"),
+        ContractRequest(
+            id: "createBridge", body: #"{"name":"far","room":"lobby","url":"ws://127.0.0.1:1/{room}","paused":true}"#,
+            badBody: #"{"name":"far","room":"lobby","url":"http://127.0.0.1"}"#),
+        ContractRequest(id: "listBridges"),
+        ContractRequest(id: "getBridge"),
+        ContractRequest(id: "pauseBridge", body: #"{"paused":true}"#, badBody: #"{"paused":1}"#),
+        ContractRequest(id: "deleteBridge"),
     ]
 
     static func named(_ id: String) -> ContractRequest { self.all.first { $0.id == id } ?? ContractRequest(id: id) }
