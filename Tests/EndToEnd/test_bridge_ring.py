@@ -1,0 +1,87 @@
+"""Comblangs bridged to one another's room actors in a ring: whatever is said anywhere is everywhere once."""
+
+import asyncio
+
+import pytest
+
+from lib.bridges import is_drained, is_live
+from lib.client import Client
+from lib.server import Server, until
+
+pytestmark = pytest.mark.anyio
+
+URL = "ws://127.0.0.1:{port}/ws/{{room}}?username={{username}}&color={{color}}"
+
+
+async def ring(server_factory, count: int):
+    servers: list[Server] = [server_factory(bridge_retry_seconds=1).start() for _ in range(count)]
+    people = [await Client.sign_up(server, f"orang{n}") for n, server in enumerate(servers)]
+    admins = [Client.admin(server) for server in servers]
+    for admin, person in zip(admins, people):
+        await person.create_room(name="balai")
+    for n, admin in enumerate(admins):
+        far = servers[(n + 1) % count]
+        await admin.post("/v1/admin/bridges", {"name": "ring", "room": "balai", "url": URL.format(port=far.port)}, expect=201)
+    for admin in admins:
+        await is_live(admin, "ring")
+    return servers, admins, people
+
+
+@pytest.mark.parametrize("count", [2, 3])
+async def test_a_message_appears_once_in_each(server_factory, count):
+    servers, admins, people = await ring(server_factory, count)
+    expected = set()
+    for number in range(15):
+        for n, person in enumerate(people):
+            await person.say("balai", f"{n} kata {number}")
+            expected.add(f"{n} kata {number}")
+
+    async def contents(person: Client):
+        return [message["content"] for message in await person.history("balai")]
+
+    for person in people:
+        async def complete():
+            found = await contents(person)
+            return len(found) >= len(expected) and set(found) == expected
+        await until(complete, "all is everywhere", 40)
+    for admin in admins:
+        await is_drained(admin, "ring", 40)
+    # One more lap of whatever might still be on its way.
+    for n, person in enumerate(people):
+        await person.say("balai", f"penutup {n}")
+    for person in people:
+        async def closed():
+            return sum(text.startswith("penutup") for text in await contents(person)) >= count
+        await until(closed, "the last words are everywhere", 40)
+    await asyncio.sleep(1)
+    for n, person in enumerate(people):
+        found = await contents(person)
+        assert sorted(found) == sorted(expected | {f"penutup {n}" for n in range(count)}), f"server {n}"
+        for author in range(count):
+            own = [text for text in found if text.startswith(f"{author} kata")]
+            assert own == [f"{author} kata {number}" for number in range(15)], f"server {n}, author {author}"
+        members = (await person.get("/v1/rooms/balai/members", params={"limit": 200}))["items"]
+        assert len(members) <= 3 * count, f"people multiply: {[member['displayName'] for member in members]}"
+    for client in people + admins:
+        await client.http.aclose()
+
+
+async def test_a_ring_stays_whole_when_a_server_is_killed(server_factory):
+    servers, admins, people = await ring(server_factory, 2)
+    for number in range(10):
+        await people[0].say("balai", f"a {number}")
+    await servers[1].restart_after_kill()
+    for number in range(10, 20):
+        await people[0].say("balai", f"a {number}")
+
+    async def arrived():
+        try:
+            found = [message["content"] for message in await people[1].history("balai")]
+        except Exception:
+            return None
+        return found if len(found) >= 20 else None
+
+    found = await until(arrived, "all arrives", 60)
+    assert found == [f"a {number}" for number in range(20)]
+    for client in people + admins:
+        await client.http.aclose()
