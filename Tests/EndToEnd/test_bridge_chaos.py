@@ -31,9 +31,12 @@ class World:
         self.faults: dict[str, int] = {}
 
     async def break_things(self) -> None:
+        bag: list[str] = []
         while not self.is_over:
             await asyncio.sleep(self.generator.uniform(0.3, 1.5))
-            what = self.generator.choices(["one", "all", "gone", "room", "server"], [6, 3, 2, 2, 1])[0]
+            if not bag:  # Each in its turn, so that a short run has all of them.
+                bag = self.generator.sample(["one", "all", "gone", "room", "server", "one"], 6)
+            what = bag.pop()
             self.faults[what] = self.faults.get(what, 0) + 1
             if what == "one":
                 self.proxy.cut(self.generator)

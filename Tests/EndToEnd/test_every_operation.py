@@ -40,7 +40,7 @@ def is_for_admins(path: str) -> bool:
 
 
 async def ask(client: Client, method: str, path: str, body: dict | None = None):
-    headers = UPGRADE if path == "/v1/ws" else None
+    headers = UPGRADE if path == "/v1/ws" or path.startswith("/ws/") else None
     has_body = method in ("POST", "PUT", "PATCH")
     return await client.request(method, path, (body or {}) if has_body else None, headers=headers)
 

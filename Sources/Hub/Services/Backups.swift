@@ -7,6 +7,7 @@ package final class Backups: Service {
     private let store: any CopyingStore
     private let kept: Int
     private let time: any TimeSource
+    private let startedAt: Timestamp
     private let logger: Logger
     private let requests: AsyncStream<BackupID>
     private let continuation: AsyncStream<BackupID>.Continuation
@@ -19,6 +20,7 @@ package final class Backups: Service {
         self.store = store
         self.kept = kept
         self.time = time
+        self.startedAt = time.now
         self.logger = logger
         // There is one that runs at a time; a request that is repeated asks for the same once more.
         (self.requests, self.continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(4))
@@ -96,11 +98,11 @@ package final class Backups: Service {
         }
     }
 
-    /// What still runs as this process starts was another's work: done if its file is there, which only a whole copy
-    /// is.
+    /// What runs since before this process was another's work: done if its file is there, which only a whole copy is.
+    /// One that was asked for before this came to run is still to be made.
     private func settle() async {
         do {
-            for backup in try await self.store.read({ try $0.runningBackups() }) {
+            for backup in try await self.store.read({ try $0.runningBackups() }) where backup.createdAt < self.startedAt {
                 if let bytes = self.store.copySize(backup.file) {
                     await self.finish(backup, .success(bytes))
                 } else {
