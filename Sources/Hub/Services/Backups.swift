@@ -102,7 +102,8 @@ package final class Backups: Service {
     /// One that was asked for before this came to run is still to be made.
     private func settle() async {
         do {
-            for backup in try await self.store.read({ try $0.runningBackups() }) where backup.createdAt < self.startedAt {
+            for backup in try await self.store.read({ try $0.runningBackups() }) where backup.createdAt < self.startedAt
+            {
                 if let bytes = self.store.copySize(backup.file) {
                     await self.finish(backup, .success(bytes))
                 } else {
