@@ -47,6 +47,7 @@ package struct Gateway: Sendable {
         let signedIn = router.group("").add(middleware: AuthenticationMiddleware(gateway: self))
 
         OperationsController(gateway: self).addRoutes(to: open)
+        MetricsController(gateway: self).addRoutes(to: open)
         WebController().addRoutes(to: open)
         UserController(gateway: self).addRoutes(open: open, signedIn: signedIn)
         APIKeyController(gateway: self).addRoutes(to: signedIn)

@@ -320,6 +320,13 @@ package final class Registry: Sendable {
     /// The loop of an open stream or a waiting poll; `nil` if there is none of this id any more.
     func loop(of id: Int) -> Int? { self.state.withLock { $0.entries[id]?.reader.loop } }
 
+    /// Open streams and waiting polls by how they read; a transport that nobody uses is left out.
+    package var readerCounts: [Transport: Int] {
+        self.state.withLock {
+            $0.entries.values.reduce(into: [:]) { $0[$1.reader.subscription.transport, default: 0] += 1 }
+        }
+    }
+
     /// Open streams and waiting polls in all.
     package var readerCount: Int { self.state.withLock { $0.entries.count } }
 }

@@ -266,7 +266,7 @@ def test_a_copied_data_directory_serves_elsewhere(server: Server, tmp_path):
         copy.discard()
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.yaml", "/openapi.json", "/problems/not-found"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/openapi.yaml", "/openapi.json", "/metrics", "/problems/not-found"])
 def test_operations_need_no_credentials(server: Server, path: str):
     answer = httpx.get(server.url + path)
     assert answer.status_code == 200 and answer.content and answer.headers["x-request-id"]

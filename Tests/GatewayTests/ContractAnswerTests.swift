@@ -309,7 +309,7 @@ struct ContractScenario {
         try await self.signInAndOut()
         for (path, method) in [
             ("/healthz", HTTPRequest.Method.get), ("/readyz", .get), ("/openapi.yaml", .get), ("/openapi.json", .get),
-            ("/problems/glare", .get), ("/v1/rooms/lobby", .delete),
+            ("/problems/glare", .get), ("/metrics", .get), ("/v1/rooms/lobby", .delete),
         ] {
             let answer = try await self.recorder.send(method, path, token: self.siti.token)
             #expect(200..<300 ~= answer.status, "\(path): \(answer.text)")
