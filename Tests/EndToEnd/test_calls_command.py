@@ -24,6 +24,9 @@ async def some_calls(server) -> tuple[str, str]:
         declined = await calls.start(ani, room, [budi])
         await budi.post(f"{declined}/reject", {"reason": "rapat"})
         silent = await calls.active(ani, budi, room)
+        # Both read, as what nobody reads would be another reason to fail, once the server's clock has noticed it.
+        for side in (ani, budi):
+            assert "signal" in {event["type"] for event in await side.log(f"{silent}/events")}
         await ani.post(f"{silent}/leave")
     return declined.rsplit("/", 1)[1], silent.rsplit("/", 1)[1]
 
