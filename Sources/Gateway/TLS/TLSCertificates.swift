@@ -1,4 +1,3 @@
-import Crypto
 import Foundation
 package import Logging
 import NIOSSL
@@ -20,8 +19,14 @@ package final class TLSCertificates: Sendable {
 
     private struct Loaded {
         var context: NIOSSLContext
-        /// Of the files as they were last looked at, good or not.
-        var fingerprint: SHA256Digest
+        /// As they were last looked at, good or not.
+        var files: Files
+    }
+
+    /// What is in the two files.
+    private struct Files: Equatable {
+        let certificate: Data
+        let key: Data
     }
 
     /// - parameters:
@@ -32,11 +37,8 @@ package final class TLSCertificates: Sendable {
         self.certificatePath = certificatePath
         self.keyPath = keyPath
         self.logger = logger
-        let (certificate, key) = try Self.read(certificatePath, keyPath)
-        self.current = Mutex(
-            Loaded(
-                context: try Self.context(certificate, key, certificatePath, keyPath),
-                fingerprint: Self.fingerprint(certificate, key)))
+        let files = try Self.read(certificatePath, keyPath)
+        self.current = Mutex(Loaded(context: try Self.context(files, certificatePath, keyPath), files: files))
     }
 
     /// For a new connection.
@@ -48,14 +50,13 @@ package final class TLSCertificates: Sendable {
     @discardableResult
     package func reload() -> Bool {
         do throws(TLSProblem) {
-            let (certificate, key) = try Self.read(self.certificatePath, self.keyPath)
-            let fingerprint = Self.fingerprint(certificate, key)
+            let files = try Self.read(self.certificatePath, self.keyPath)
             let isNew = self.current.withLock { loaded in
-                defer { loaded.fingerprint = fingerprint }
-                return loaded.fingerprint != fingerprint
+                defer { loaded.files = files }
+                return loaded.files != files
             }
             guard isNew else { return false }
-            let context = try Self.context(certificate, key, self.certificatePath, self.keyPath)
+            let context = try Self.context(files, self.certificatePath, self.keyPath)
             self.current.withLock { $0.context = context }
             self.logger.notice("certificate renewed", metadata: ["tls.certificate": "\(self.certificatePath)"])
             return true
@@ -67,30 +68,23 @@ package final class TLSCertificates: Sendable {
         }
     }
 
-    private static func read(_ certificatePath: String, _ keyPath: String) throws(TLSProblem) -> (Data, Data) {
+    private static func read(_ certificatePath: String, _ keyPath: String) throws(TLSProblem) -> Files {
         guard let certificate = FileManager.default.contents(atPath: certificatePath) else {
             throw TLSProblem(description: "cannot read the certificate \(certificatePath)")
         }
         guard let key = FileManager.default.contents(atPath: keyPath) else {
             throw TLSProblem(description: "cannot read the key \(keyPath)")
         }
-        return (certificate, key)
-    }
-
-    private static func fingerprint(_ certificate: Data, _ key: Data) -> SHA256Digest {
-        var hash = SHA256()
-        // A NUL is in no PEM: what is moved from one file to the other is a change.
-        for part in [certificate, Data([0]), key] { hash.update(data: part) }
-        return hash.finalize()
+        return Files(certificate: certificate, key: key)
     }
 
     private static func context(
-        _ certificate: Data, _ key: Data, _ certificatePath: String, _ keyPath: String
+        _ files: Files, _ certificatePath: String, _ keyPath: String
     ) throws(TLSProblem) -> NIOSSLContext {
-        guard let chain = try? NIOSSLCertificate.fromPEMBytes(Array(certificate)), let leaf = chain.first else {
+        guard let chain = try? NIOSSLCertificate.fromPEMBytes(Array(files.certificate)), let leaf = chain.first else {
             throw TLSProblem(description: "\(certificatePath) is no certificate in PEM")
         }
-        guard let privateKey = try? NIOSSLPrivateKey(bytes: Array(key), format: .pem) else {
+        guard let privateKey = try? NIOSSLPrivateKey(bytes: Array(files.key), format: .pem) else {
             throw TLSProblem(description: "\(keyPath) is no private key in PEM (one with a passphrase is not taken)")
         }
         guard (try? leaf.extractPublicKey().toSPKIBytes()) != nil else {
