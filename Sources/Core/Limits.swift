@@ -193,8 +193,8 @@ package enum Limits {
     package static let bridgeCertificateBytesMax = 64 * 1024
     /// Servers that a message went through; one with more is not passed on: no honest ring is so long.
     package static let bridgeStationsMax = 16
-    /// Messages that wait for a remote room. What is said while so many wait stays here, and is counted as dropped: a
-    /// remote that is gone for good must not keep people here from talking.
+    /// Messages that wait for a remote room. What is said while so many wait stays here: a remote that is gone for good
+    /// must not keep people here from talking.
     package static let bridgeOutboxMax = 20_000
     /// Sessions that one bridge holds over there. Users beyond it get one when they have something to say and another
     /// one is idle.
