@@ -1,5 +1,5 @@
-"""The permission table, cell by cell, over HTTP and WebSocket: who may do what, and that a private room is to an outsider
-what a room is that never was."""
+"""The permission table, cell by cell, over HTTP and WebSocket: who may do what, and that a private room is to an
+outsider what a room is that never was."""
 
 import itertools
 import json

@@ -16,7 +16,7 @@ from playwright.async_api import async_playwright
 from lib.certificates import Authority, common_name
 from lib.http2 import Http2
 from lib.raw_http import settled_sockets
-from lib.server import BINARY, Server, assert_one_line_error, environment, until, wait_until
+from lib.server import BINARY, Server, assert_one_line_error, comblang, environment, until, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -282,6 +282,34 @@ def test_a_changed_file_is_noticed_without_a_signal(server_factory, tmp_path):
     assert secure.shown() == "first"
     secure.renew("second")
     wait_until(lambda: secure.shown() == "second", "the new certificate is shown", 20)
+
+
+def test_commands_trust_the_authority_that_they_are_told(secure: Secure):
+    root = ("--certificate-authority", secure.authority.root)
+    reach = ("--url", secure.server.url, "--data-dir", secure.server.data)
+    assert comblang("room", "create", "serambi", *reach, *root).returncode == 0
+    listed = comblang("room", "list", *reach, certificate_authority=secure.authority.root)
+    assert listed.returncode == 0 and "serambi" in listed.stdout
+    exported = comblang("calls", "export", *reach, *root)
+    assert exported.returncode == 0, exported.stderr
+    with subprocess.Popen(
+            [BINARY, "tail", "--after", "earliest", *map(str, reach + root)], env=environment(), text=True,
+            stdout=subprocess.PIPE) as tail:
+        assert "room.created" in tail.stdout.readline()
+        tail.terminate()
+    assert_one_line_error(comblang("room", "list", *reach), "certificate is not trusted", "--certificate-authority")
+    assert_one_line_error(comblang("room", "list", *reach, "--certificate-authority", secure.key), "PEM")
+    assert_one_line_error(comblang("room", "list", *reach, "--certificate-authority", "nowhere.pem"), "nowhere.pem")
+    stranger = Authority(secure.authority.directory / "other")
+    assert_one_line_error(
+        comblang("room", "list", *reach, "--certificate-authority", stranger.root), "certificate is not trusted")
+    named = ("--url", secure.server.url.replace("127.0.0.1", "127.0.0.2"), "--data-dir", secure.server.data)
+    assert_one_line_error(comblang("room", "list", *named, *root), "127.0.0.2")
+
+
+def test_a_command_that_finds_no_tls_says_so(server: Server):
+    url = server.url.replace("http:", "https:")
+    assert_one_line_error(comblang("room", "list", "--url", url, "--data-dir", server.data), "does not speak TLS")
 
 
 def test_drain_ends_http2_streams_and_the_process(secure: Secure):
