@@ -3,7 +3,8 @@
 
     judge.py [--complete] [FILE.jsonl …]      without files: all of out/exchanges
 
-Fails on any difference, with `--complete` also on any status of any operation that was never provoked.
+Fails on any difference, with `--complete` also on any status of any operation, any problem and any type of event that
+was never provoked.
 """
 
 import argparse
@@ -37,24 +38,22 @@ class Judgement:
             self.clients[exchange["client"]] += 1
             template, operation = self.contract.operation(exchange["method"], exchange["target"])
             name = operation["operationId"] if operation else f"{exchange['method']} {template or '(no path)'}"
-            if operation and exchange["method"] != "HEAD":
-                self.provoked.add((name, str(exchange["status"])))
+            self.provoked |= self.contract.provoked(exchange)
             for difference in self.contract.differences(exchange):
                 self.differences[name, f"{exchange['status']}: {difference}"].append(exchange)
         return self
 
     @property
     def missing(self) -> list[str]:
-        """What the contract promises and nobody provoked, as `operation status`."""
+        """What the contract promises and nobody provoked, as `operation status`, `problem slug` or `event type`."""
         return sorted(f"{name} {status}" for name, status in self.contract.promised() - self.provoked)
 
     def lines(self, is_complete: bool) -> list[str]:
         """For a person."""
-        operations = {name for name, _ in self.provoked}
-        promised = self.contract.promised()
+        clients = ", ".join(f"{count} {client}" for client, count in self.clients.most_common())
         told = [
-            f"{self.exchanges} exchanges ({', '.join(f'{count} {client}' for client, count in self.clients.most_common())}),"
-            f" {len(operations)} operations, {len(self.provoked & promised)} of {len(promised)} statuses"]
+            f"{self.exchanges} exchanges ({clients}), {self._share('operation')} statuses of operations, {self._share('problem')} problems,"
+            f" {self._share('event')} types of events"]
         for (name, difference), seen in self.differences.items():
             told.append(f"DIFFERENCE {name} → {difference}, {len(seen)} times, as in:")
             for exchange in seen[:SHOWN_MAX]:
@@ -63,16 +62,24 @@ class Judgement:
             told += [f"NEVER PROVOKED {one}" for one in self.missing]
         return told
 
+    def _share(self, kind: str) -> str:
+        """How much of what is promised was provoked."""
+        promised = {
+            one for one in self.contract.promised()
+            if (one[0] if one[0] in ("problem", "event") else "operation") == kind}
+        return f"{len(promised & self.provoked)} of {len(promised)}"
+
     def is_fine(self, is_complete: bool) -> bool:
         return self.exchanges > 0 and not self.differences and not (is_complete and self.missing)
 
 
 def read(files: Iterable[Path]) -> Iterable[dict]:
-    """The exchanges of files, in their order."""
+    """The exchanges of files, in their order; without the last line of a run that was killed while it wrote."""
     for file in files:
         with open(file, encoding="utf-8") as lines:
             for line in lines:
-                yield json.loads(line)
+                if line.endswith("\n"):
+                    yield json.loads(line)
 
 
 def main() -> int:

@@ -130,9 +130,10 @@ def everything(contract: Contract, but: tuple[str, str] | None = None) -> Judgem
 def test_what_was_never_provoked_is_told_when_all_is_demanded():
     contract = Contract.shared()
     assert everything(contract).is_fine(is_complete=True)
-    lacking = everything(contract, ("postMessage", "409"))
-    assert lacking.missing == ["postMessage 409"] and "NEVER PROVOKED postMessage 409" in lacking.lines(True)
-    assert not lacking.is_fine(is_complete=True) and lacking.is_fine(is_complete=False)
+    for name, what in (("postMessage", "409"), ("problem", "glare"), ("event", "signal")):
+        lacking = everything(contract, (name, what))
+        assert lacking.missing == [f"{name} {what}"] and f"NEVER PROVOKED {name} {what}" in lacking.lines(True)
+        assert not lacking.is_fine(is_complete=True) and lacking.is_fine(is_complete=False)
     assert not Judgement(contract).is_fine(is_complete=False), "nothing was written down"
 
 

@@ -67,11 +67,39 @@ class Contract:
         return template, operation | {"parameters": item.get("parameters", []) + operation.get("parameters", [])}
 
     def promised(self) -> set[tuple[str, str]]:
-        """Every operation with every status that a test can provoke."""
-        return {
+        """All that tests can provoke: every operation with every status, every slug, every type of event."""
+        statuses = {
             (operation["operationId"], status) for item in self.document["paths"].values()
             for method, operation in item.items() if method != "parameters"
             for status in operation["responses"] if status != str(DEFECT)}
+        schemas = self.document["components"]["schemas"]
+        slugs = {("problem", slug) for slug in schemas["ProblemSlug"]["enum"] if slug != "internal-error"}
+        return statuses | slugs | {("event", kind) for kind in schemas["StreamEvent"]["discriminator"]["mapping"]}
+
+    def provoked(self, exchange: dict) -> set[tuple[str, str]]:
+        """What of it an exchange shows."""
+        _, operation = self.operation(exchange["method"], exchange["target"])
+        found = set()
+        if operation is not None and exchange["method"] != "HEAD":
+            found.add((operation["operationId"], str(exchange["status"])))
+            found |= {("event", one.get("type")) for one in self._envelopes(exchange, operation) if isinstance(one, dict)}
+        if exchange["status"] >= 400 and isinstance(problem := _json(exchange["answer"]), dict):
+            found.add(("problem", str(problem.get("type")).removeprefix("/problems/")))
+        return found
+
+    def _envelopes(self, exchange: dict, operation: dict) -> list:
+        """The events that came, by whatever wire."""
+        kind = exchange["headers"].get("content-type", "").partition(";")[0]
+        if operation["operationId"] == "openWebSocket":
+            return list(map(_json, exchange.get("frames", [])))
+        if kind == "text/event-stream":
+            return [_json(frame.data) for frame in EventSourceParser().feed(exchange["answer"].encode())]
+        if kind == "application/x-ndjson":
+            return [_json(line) for line in exchange["answer"].split("\n") if line.strip()]
+        if operation["operationId"].startswith("poll") and exchange["status"] == 200 and not exchange["cut"]:
+            page = _json(exchange["answer"])
+            return page.get("events", []) + page.get("ephemeral", []) if isinstance(page, dict) else []
+        return []
 
     def differences(self, exchange: dict) -> list[str]:
         """In what an exchange differs from the contract; empty if in nothing."""
@@ -82,7 +110,7 @@ class Contract:
         template, operation = self.operation(exchange["method"], exchange["target"])
         if exchange["method"] == "OPTIONS" and "access-control-request-method" in exchange["fields"]:
             return found + ([] if status == 204 else [f"a preflight is answered by {status}"])
-        if not exchange["readable"] and status == 400:
+        if status == 400 and _is_no_http(exchange):
             return found + self._problem(exchange, ["invalid-request"])
         if template is None:
             # A path that is no text is 400, one that nothing is at 404.
@@ -221,6 +249,12 @@ class Contract:
             differences = self.schemas.differences(value, parameter["schema"], of_server=False)
             found += [f"granted {name}={given} {one}" for one in differences]
         return found
+
+
+def _is_no_http(exchange: dict) -> bool:
+    """Whether the bytes of a request were none, as far as one sees: the server then reads no further."""
+    is_by_hand = exchange["client"] == "by hand" and exchange["headers"].get("connection") == "close"
+    return is_by_hand or not exchange["readable"]
 
 
 def _query(target: str) -> list[tuple[str, str]]:
