@@ -66,6 +66,26 @@ def test_rooms_users_and_messages_by_the_command_line(server: Server):
     assert "archived" in siti("send", "dapur", "masih ada orang?", ok=False)
 
 
+def test_a_password_is_changed_and_a_guest_becomes_an_account(server: Server):
+    admin = Command(server)
+    (made,) = admin.json("user", "create", "siti", "--password", stdin="rahasia sekali\n")
+    siti = Command(server, made["accessToken"])
+    exports = siti("token", "create", "password", "siti", stdin="rahasia sekali\n")
+    other = Command(server, re.search(r"export COMBLANG_TOKEN=(\S+)", exports)[1])
+    assert "currentPassword" in siti("user", "password", stdin="salah sekali\nlebih rahasia\n", ok=False)
+    siti("user", "password", stdin="rahasia sekali\nlebih rahasia\n")
+    siti("user", "show", "me")
+    assert "credentials" in other("user", "show", "me", ok=False).lower()
+    assert "wrong" in admin("token", "create", "password", "siti", stdin="rahasia sekali\n", ok=False)
+    admin("token", "create", "password", "siti", stdin="lebih rahasia\n")
+
+    (guest,) = admin.json("user", "create", "budi")
+    budi = Command(server, guest["accessToken"])
+    budi("user", "password", stdin="\nrahasia sekali\n")
+    assert budi.json("user", "show", "me")[0]["kind"] == "account"
+    admin("token", "create", "password", "budi", stdin="rahasia sekali\n")
+
+
 @pytest.mark.parametrize("arguments, words", [
     (("room", "show", "nowhere"), "no such"),
     (("user", "show", "@nobody"), "no such"),

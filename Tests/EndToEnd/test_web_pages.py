@@ -180,9 +180,7 @@ async def test_where_an_invite_is_needed_the_page_asks_for_it(server_factory):
         await siti.page.wait_for_selector("text=Pendaftaran di sini hanya dengan undangan.")
         await siti.page.fill("#invite", "cbi_salah")
         await siti.page.press("#invite", "Enter")
-        await siti.wait_for(
-            "document.querySelector('#sign-in-error').textContent && !document.querySelector('#app:not([hidden])')",
-            "a wrong code is refused")
+        await siti.page.wait_for_selector("text=Kode undangan itu tidak berlaku.")
         await siti.picture("page-invite-refused")
         await siti.page.fill("#invite", code)
         await siti.enter()
@@ -193,7 +191,7 @@ async def test_where_an_invite_is_needed_the_page_asks_for_it(server_factory):
         dewi = await Visitor.come(browser, f"{server.url}/?invite={link}", "Dewi", **DESK)
         await dewi.page.fill("#name", "Dewi")
         await dewi.page.press("#name", "Enter")
-        await dewi.wait_for("document.querySelector('#sign-in-error').textContent", "a code that is used up")
+        await dewi.page.wait_for_selector("text=Kode undangan itu tidak berlaku.")
         assert {user["displayName"] for user in (await admin.get("/v1/admin/users"))["items"]} >= {"Siti", "Budi"}
 
 
