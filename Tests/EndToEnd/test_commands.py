@@ -23,7 +23,7 @@ class Command:
 
     def __call__(self, *arguments: str, ok: bool = True, stdin: str = "") -> str:
         result = subprocess.run(
-            [BINARY, *arguments, "--url", self.server.url], env=environment(**self.settings()), input=stdin,
+            [BINARY, *arguments, "--url", self.server.recorded_url], env=environment(**self.settings()), input=stdin,
             capture_output=True, text=True, timeout=30)
         assert (result.returncode == 0) == ok, f"{arguments}: {result.returncode}\n{result.stdout}\n{result.stderr}"
         return result.stdout if ok else result.stderr
@@ -108,7 +108,7 @@ async def test_tail_goes_on_behind_its_last_event_after_a_restart(server: Server
         output, remarks = tmp_path / "tail.out", tmp_path / "tail.err"
         with open(output, "wb") as out, open(remarks, "wb") as err:
             tail = subprocess.Popen(
-                [BINARY, "tail", "--url", server.url, "--types", "message.*", "--after", "earliest",
+                [BINARY, "tail", "--url", server.recorded_url, "--types", "message.*", "--after", "earliest",
                  "--cursor-file", str(tmp_path / "cursor")],
                 env=environment(token=client.token), stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         try:
@@ -135,7 +135,7 @@ async def test_tail_goes_on_behind_its_last_event_after_a_restart(server: Server
         after = (await client.say(room, "while nobody listened"))["id"]
         with open(output, "wb") as out:
             tail = subprocess.Popen(
-                [BINARY, "tail", "--url", server.url, "--types", "message.*", "--cursor-file", str(tmp_path / "cursor")],
+                [BINARY, "tail", "--url", server.recorded_url, "--types", "message.*", "--cursor-file", str(tmp_path / "cursor")],
                 env=environment(token=client.token), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL)
         try:
             await until(lambda: output.read_text().endswith("\n"), "tail prints", 20)

@@ -14,6 +14,7 @@ import websockets
 from playwright.async_api import async_playwright
 
 from lib.certificates import Authority, common_name
+from lib.exchanges import Exchange
 from lib.http2 import Http2
 from lib.raw_http import settled_sockets
 from lib.server import BINARY, Server, assert_one_line_error, comblang, environment, until, wait_until
@@ -53,9 +54,26 @@ class Secure:
                 return common_name(secure.getpeercert(binary_form=True))
 
     def curl(self, path: str, *arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            ["curl", "-sS", "-m", "20", "--cacert", str(self.authority.root), self.server.url + path, *arguments],
-            capture_output=True, text=True)
+        heads = self.certificate.with_name("heads.txt")
+        result = subprocess.run(
+            ["curl", "-sS", "-m", "20", "--cacert", str(self.authority.root), "-D", heads, self.server.url + path,
+             *arguments], capture_output=True, text=True)
+        if result.returncode == 0:
+            self._write_down(path, arguments, heads.read_text(), result.stdout)
+        return result
+
+    def _write_down(self, path: str, arguments: tuple[str, ...], heads: str, body: str) -> None:
+        """What nobody can hear under TLS, as curl tells it."""
+        given = dict(zip(arguments, arguments[1:]))
+        fields = [given["-H"].split(": ", 1)] if "-H" in given else []
+        data = given.get("-d", "").encode()
+        exchange = Exchange("curl", "POST" if "-d" in given else "GET", path, fields, data)
+        first, *lines = heads.strip().split("\n")
+        exchange.answered(int(first.split()[1]), [line.strip().split(": ", 1) for line in lines])
+        exchange.received(body.encode())
+        # What -w adds is not the server's, and a file is not read here.
+        is_whole = "-w" not in given and not data.startswith(b"@")
+        exchange.finish(is_whole)
 
 
 @pytest.fixture

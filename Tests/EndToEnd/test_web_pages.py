@@ -10,6 +10,7 @@ import yaml
 from lib.browser import PICTURES, chromium
 from lib.client import Client
 from lib.server import ROOT, Server, environment, until
+from lib.tap import recorded
 
 PHONE = {"viewport": {"width": 390, "height": 800}, "is_mobile": True, "has_touch": True}
 DESK = {"viewport": {"width": 1200, "height": 850}}
@@ -35,7 +36,7 @@ class Visitor:
     @classmethod
     async def come(cls, browser, url: str, name: str, **how) -> "Visitor":
         self = cls(await (await browser.new_context(**how)).new_page(), name)
-        await self.page.goto(url)
+        await self.page.goto(recorded(url))
         return self
 
     async def enter(self) -> None:
@@ -236,7 +237,7 @@ async def test_the_reference_has_every_operation_and_finds_them(server: Server, 
         assert await reader.page.is_visible("text=Nothing matches.")
         await reader.page.fill("#search", "")
         assert await reader.page.is_visible("#createUser")
-        await reader.page.goto(f"{server.url}/problems/glare")
+        await reader.page.goto(f"{server.recorded_url}/problems/glare")
         assert await reader.page.is_visible("text=The other side's offer is pending")
         await reader.picture(f"problem-{name}")
         await reader.page.click("text=sendSignal")
