@@ -72,6 +72,7 @@ let package = Package(
                 "0007_bridge.sql",
                 "0008_api_keys.sql",
                 "0009_webhooks.sql",
+                "0010_bridge_outbox_count.sql",
             ],
             publicHeadersPath: "include"),
         .target(
