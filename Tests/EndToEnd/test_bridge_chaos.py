@@ -3,6 +3,7 @@ server are killed at random: nothing is lost, nothing comes twice, and every cal
 
 import asyncio
 import random
+from collections import Counter
 
 import httpx
 import pytest
@@ -253,7 +254,7 @@ async def check_messages(locals: list[Client], remote: RemoteRoom, room: str, sa
     here = await until(all_here, "all that was said there is here", 60)
     for where, found in (("here", here), ("there", there)):
         found = [content for content in found if not content.startswith("📞")]
-        twice = sorted(content for content in set(found) if found.count(content) > 1)
+        twice = sorted(content for content, count in Counter(found).items() if count > 1)
         assert not twice, f"{where}: {len(twice)} twice, first {twice[:3]}"
         missing = sorted(expected - set(found))
         assert not missing, f"{where}: {len(missing)} of {len(expected)} missing, first {missing[:3]}"
