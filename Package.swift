@@ -157,6 +157,12 @@ let package = Package(
             name: "WebSocketWireTests",
             dependencies: ["Core", "WebSocketWire", "TestSupport", nioCore, nioEmbedded, nioHTTP1, nioWebSocket],
             swiftSettings: testSettings),
+        .testTarget(
+            name: "BridgeTests",
+            dependencies: [
+                "Core", "Hub", "Bridge", "WebSocketWire", "TestSupport", nioCore, nioPosix, nioSSL, logging,
+            ],
+            swiftSettings: testSettings),
         .testTarget(name: "STUNWireTests", dependencies: ["STUNWire", crypto], swiftSettings: testSettings),
         .testTarget(
             name: "GatewayTests",
