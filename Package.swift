@@ -72,6 +72,7 @@ let package = Package(
                 "0007_bridge.sql",
                 "0008_api_keys.sql",
                 "0009_webhooks.sql",
+                "0010_bridge_outbox_count.sql",
             ],
             publicHeadersPath: "include"),
         .target(
@@ -155,6 +156,12 @@ let package = Package(
         .testTarget(
             name: "WebSocketWireTests",
             dependencies: ["Core", "WebSocketWire", "TestSupport", nioCore, nioEmbedded, nioHTTP1, nioWebSocket],
+            swiftSettings: testSettings),
+        .testTarget(
+            name: "BridgeTests",
+            dependencies: [
+                "Core", "Hub", "Bridge", "WebSocketWire", "TestSupport", nioCore, nioPosix, nioSSL, logging,
+            ],
             swiftSettings: testSettings),
         .testTarget(name: "STUNWireTests", dependencies: ["STUNWire", crypto], swiftSettings: testSettings),
         .testTarget(

@@ -25,10 +25,14 @@ LEAVE=""
 # shellcheck disable=SC2317
 tidy_up() {
     [ -z "$LEAVE" ] || curl -sS "$URL/v1/calls/$CALL/leave" -d "$(jq -n --arg t "$LEAVE" '{leaveToken: $t}')" >/dev/null || true
-    [ -z "${LISTENER:-}" ] || kill "$LISTENER" 2>/dev/null || true
+    # shellcheck disable=SC2046
+    kill ${LISTENER:-} $(jobs -p) 2>/dev/null || true
     rm -rf "$scratch"
 }
 trap tidy_up EXIT
+# Without a trap bash may take a Ctrl-C for that of the command it runs at the moment, and go on.
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
 
 say() { printf '%s: %s\n' "$SIDE" "$*"; }
 
@@ -138,23 +142,22 @@ wait_for ".type == \"signal\" and .data.type == \"candidates\" and .data.from ==
 ask PATCH "/v1/calls/$CALL/participants/me" '{"connection":"connected"}' >/dev/null
 say "connected; Enter hangs up"
 
-# Whichever comes first: Enter here, or the end by the other side.
-while true; do
-    if IFS= read -r -t 0.2 _; then
+# Whichever comes first: Enter here, or the end by the other side. Without a terminal the other side hangs up. (Not by
+# `read -t`, which crashes bash 5.2 when a Ctrl-C comes at the wrong moment.)
+mkfifo "$scratch/either"
+{ IFS= read -r _ && echo enter; } <&0 >"$scratch/either" &
+cat <&3 >"$scratch/either" &
+while IFS= read -r line <&4; do
+    case $line in
+    enter)
         ask POST "/v1/calls/$CALL/leave" '{"reason":"hang-up"}' >"$scratch/record"
         break
-    elif [ $? -le 128 ]; then
-        # No terminal: the other side hangs up.
-        sleep 0.2
-    fi
-    # Only when there is something, as a line that is read in part would be lost.
-    if read -r -t 0 <&3 && IFS= read -r line <&3; then
-        case $line in *'"type":"call.ended"'*)
-            jq .data <<<"$line" >"$scratch/record"
-            break
-            ;;
-        esac
-    fi
-done
+        ;;
+    *'"type":"call.ended"'*)
+        jq .data <<<"$line" >"$scratch/record"
+        break
+        ;;
+    esac
+done 4<"$scratch/either"
 LEAVE=""
 say "over after $(jq -r '"\(.durationSeconds // 0) s: \(.endReason)"' "$scratch/record") (I am $ME)"

@@ -36,6 +36,10 @@ static const unsigned char webhooks[] = {
 #embed "0009_webhooks.sql"
 };
 
+static const unsigned char bridge_outbox_count[] = {
+#embed "0010_bridge_outbox_count.sql"
+};
+
 static const comblang_migration migrations[] = {
     {"0001_initial", initial, sizeof initial},
     {"0002_calls", calls, sizeof calls},
@@ -46,6 +50,7 @@ static const comblang_migration migrations[] = {
     {"0007_bridge", bridge, sizeof bridge},
     {"0008_api_keys", api_keys, sizeof api_keys},
     {"0009_webhooks", webhooks, sizeof webhooks},
+    {"0010_bridge_outbox_count", bridge_outbox_count, sizeof bridge_outbox_count},
 };
 
 const comblang_migration *comblang_migrations(size_t *count) {

@@ -20,10 +20,26 @@ struct DialFailure: Error, Hashable, CustomStringConvertible {
         case let error as NIOConnectionError where error.connectionErrors.isEmpty: "nobody knows the name \(error.host)"
         case let error as NIOConnectionError: "nobody answers at \(error.host):\(error.port)"
         case ChannelError.connectTimeout: "no answer in time"
-        case is NIOSSLError, is NIOSSLExtraError, is BoringSSLError: "TLS failed: \(error)"
+        case let error as NIOSSLExtraError where error == .failedToValidateHostname:
+            "TLS failed: the certificate is for another name"
+        case is NIOSSLError, is NIOSSLExtraError, is BoringSSLError:
+            // Of what went wrong in it the library has only a text, with paths of its own source.
+            "\(error)".contains("CERTIFICATE_VERIFY_FAILED")
+                ? "TLS failed: the certificate is not trusted" : "TLS failed: there was no handshake"
         case is NIOHTTPClientUpgradeError: "the answer is no upgrade to WebSocket"
         case let problem as Problem: problem.kind.rawValue
         default: "the connection failed"
+        }
+    }
+
+    /// How a connection ended, for people.
+    static func words(for ending: WebSocketEnding) -> String {
+        let close = ending.close
+        let said = "\(close.code.rawValue)" + (close.reason.isEmpty ? "" : ", \(close.reason)")
+        return switch ending.origin {
+        case .lost: "the connection was lost"
+        case .peer: "the remote closed the connection: \(said)"
+        case .local: "the connection was closed: \(said)"
         }
     }
 

@@ -77,7 +77,8 @@ package final class BridgeService: Service {
             return
         }
         guard !bridge.isPaused else {
-            self.context.statuses[name] = BridgeStatus(state: .paused, since: self.context.time.now)
+            let (now, last) = (self.context.time.now, self.context.statuses[name])
+            self.context.statuses[name] = last?.anew(.paused, since: now) ?? BridgeStatus(state: .paused, since: now)
             return
         }
         let (eventLoop, context) = (self.group.next(), self.context)

@@ -11,6 +11,8 @@ package struct BridgeSettings: Sendable {
     package var frameBytesMax = 16 * 1024 * 1024
     /// Whoever has spoken and reads nothing keeps their session for so long: scripts speak again and again.
     package var lingers = Duration.seconds(60)
+    /// How soon a connection that died without a word is noticed.
+    package var (pingInterval, pongTimeout) = (Duration.seconds(15), Duration.seconds(30))
     /// What is shown to be there is taken from the outbox within this, many at a time.
     package var outboxFlushEvery = Duration.milliseconds(100)
 

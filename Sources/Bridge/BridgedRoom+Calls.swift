@@ -101,7 +101,8 @@ extension BridgedRoom {
         self.settle()
     }
 
-    /// Somebody joined a call, or went out of it. The seed has no word for hanging up; another Comblang has.
+    /// Somebody joined a call, or went out of it. That they did is a signal, as to everybody who reads frames; their
+    /// session stays to say it.
     func participantCommitted(_ event: Event) {
         guard let change = try? JSON.decode(ParticipantData.self, from: event.data) else { return }
         let isJoined = change.state == .joined
@@ -111,7 +112,7 @@ extension BridgedRoom {
             self.joined[change.call, default: []].insert(change.user)
         } else {
             self.joined[change.call]?.remove(change.user)
-            self.sayLeft([change.user], self.joined[change.call] ?? [])
+            self.spokeAt[change.user] = self.now
         }
         self.settle()
     }
@@ -123,17 +124,8 @@ extension BridgedRoom {
             self.waitingSignals[user] = rest.isEmpty ? nil : rest
         }
         guard let joined = self.joined.removeValue(forKey: call) else { return }
-        self.sayLeft(joined.filter { !self.isBridged($0) }, joined)
+        for user in joined { self.spokeAt[user] = self.now }
         self.settle()
-    }
-
-    private func sayLeft(_ users: some Sequence<UserID>, _ others: Set<UserID>) {
-        let remoteIDs = self.bridgedUsers.values.filter { others.contains($0.user) }.map(\.remoteID)
-        for user in users where !self.isBridged(user) {
-            for remoteID in remoteIDs {
-                self.sessions[.user(user)]?.send(.signal(to: remoteID, content: #"{"type":"leave"}"#))
-            }
-        }
     }
 }
 

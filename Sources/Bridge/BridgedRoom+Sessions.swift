@@ -84,12 +84,23 @@ extension BridgedRoom {
             let task = self.eventLoop.assumeIsolated().scheduleTask(in: .milliseconds(wait)) {
                 session.alarm = nil
                 guard self.sessions[session.owner] === session else { return }
-                let wasLive = session.machine.isLive
+                let before = session.machine.state
                 self.run(session.machine.deadlineReached(jitter: .random(in: 0...1), at: self.now), session)
-                if wasLive, !session.machine.isLive { self.failed("a message was not echoed; dialling anew") }
+                self.explain(before, session.machine.state)
                 self.settle()
             }
             return (deadline, task)
+        }
+    }
+
+    /// What a deadline that ended a connection was for.
+    private func explain(_ before: BridgeStateMachine.State, _ after: BridgeStateMachine.State) {
+        guard case .waiting = after else { return }
+        self.status.disconnects += 1
+        switch before {
+        case .connecting: self.failed("cannot connect: no welcome in time")
+        case .live: self.failed("a message was not echoed; dialling anew")
+        case .idle, .waiting: break
         }
     }
 
@@ -129,15 +140,17 @@ extension BridgedRoom {
         let headers = target.headers.merging([BridgeDialer.bridgeHeader: self.instance]) { own, _ in own }
         let bound = NIOLoopBound((self, session), eventLoop: self.eventLoop)
         let eventLoop = self.eventLoop
-        let frameBytesMax = self.context.settings.frameBytesMax
+        var configuration = WebSocketConfiguration(role: .client, incoming: .messages)
+        configuration.messageBytesMax = self.context.settings.frameBytesMax
+        configuration.pingInterval = self.context.settings.pingInterval
+        configuration.pongTimeout = self.context.settings.pongTimeout
+        let webSocket = configuration
         BridgeDialer(url: url, headers: headers, tls: tls, timeout: timeout).dial(on: eventLoop) {
-            var configuration = WebSocketConfiguration(role: .client, incoming: .messages)
-            configuration.messageBytesMax = frameBytesMax
             let (room, session) = bound.value
             return WebSocketHandler(
-                configuration, on: eventLoop,
+                webSocket, on: eventLoop,
                 onText: { if session.dialling == dialling { room.received($0, on: session) } },
-                onEnded: { room.disconnected(session, dialling, "the connection ended: \($0)", nil) })
+                onEnded: { room.disconnected(session, dialling, DialFailure.words(for: $0), nil) })
         } onChannel: { channel in
             let (_, session) = bound.value
             if session.dialling == dialling { session.channel = channel } else { channel.close(promise: nil) }

@@ -83,7 +83,8 @@ final class BridgedRoom {
         logger[metadataKey: "bridge"] = "\(bridge.name)"
         self.logger = logger
         self.hasBegun = bridge.begunAt != nil
-        self.status = BridgeStatus(state: .down, since: context.time.now)
+        let (now, last) = (context.time.now, context.statuses[bridge.name])
+        self.status = last?.anew(.down, since: now) ?? BridgeStatus(state: .down, since: now)
         self.tls = Result { try BridgeDialer.tlsContext(bridge.target) }
     }
 
@@ -146,6 +147,7 @@ final class BridgedRoom {
         }
         self.sessions = [:]
         self.context.hub.registry.setBridged([:], by: self.bridge.name)
+        self.context.statuses[self.bridge.name] = self.status
         let seqs = self.doneSeqs
         self.doneSeqs = []
         self.logger.info("bridge stops")

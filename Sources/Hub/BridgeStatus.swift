@@ -36,6 +36,13 @@ package struct BridgeStatus: Hashable, Sendable {
         self.state = state
         self.since = since
     }
+
+    /// As it begins anew, or rests: with nobody over there and nothing wrong yet; counts go on.
+    package func anew(_ state: BridgeState, since: Timestamp) -> BridgeStatus {
+        var status = self
+        (status.state, status.since, status.sessions, status.users, status.lastError) = (state, since, 0, 0, nil)
+        return status
+    }
 }
 
 /// Where bridges write how they do, and admins and metrics read it.

@@ -59,10 +59,8 @@ extension SQLiteReading {
             "SELECT DISTINCT user FROM bridgeOutbox WHERE bridge = ?1 ORDER BY user", [bridge.text])
     }
 
-    func outboxCount(of bridge: BridgeName, limit: Int) throws -> Int {
-        Int(
-            try self.db.integer(
-                "SELECT count(*) FROM (SELECT 1 FROM bridgeOutbox WHERE bridge = ?1 LIMIT ?2)", [bridge.text, limit]))
+    func outboxCount(of bridge: BridgeName) throws -> Int {
+        Int(try self.db.integer("SELECT count FROM bridgeOutboxCount WHERE bridge = ?1", [bridge.text]))
     }
 
     func hasReceipt(_ remoteID: String, of bridge: BridgeName) throws -> Bool {
@@ -104,7 +102,8 @@ extension SQLiteWriter {
     func update(_ bridge: Bridge) throws { try self.db.run(Bridge.table.update, bridge.values()) }
 
     func delete(_ bridge: Bridge) throws {
-        for table in ["bridgeOutbox", "bridgeSession"] {
+        // The count after what it counts.
+        for table in ["bridgeOutbox", "bridgeOutboxCount", "bridgeSession"] {
             try self.db.run("DELETE FROM \(table) WHERE bridge = ?1", [bridge.name.text])
         }
         try self.db.run("DELETE FROM bridge WHERE name = ?1", [bridge.name.text])

@@ -60,7 +60,7 @@ struct BridgeIntakeTests {
         #expect(found.map(\.message.content) == ["halo"] && found.first?.message.origin == .bridge)
         #expect(found.first?.user.kind == .bridged && found.first?.user.displayName == "rudi")
         #expect(found.first?.user.id == author.user)
-        let waiting = try await self.store.read { try $0.outboxCount(of: author.bridge, limit: 10) }
+        let waiting = try await self.store.read { try $0.outboxCount(of: author.bridge) }
         #expect(waiting == 0, "it does not go back")
     }
 
@@ -178,7 +178,7 @@ struct BridgeIntakeTests {
         }
         try await self.store.write { store in
             _ = try store.postMessage(NewMessage(content: "dua"), in: .name("lobby"), as: acting)
-            let waiting = try store.outboxCount(of: name, limit: .max)
+            let waiting = try store.outboxCount(of: name)
             #expect(waiting == Limits.bridgeOutboxMax)
         }
         #expect(try await self.history().count == 2)

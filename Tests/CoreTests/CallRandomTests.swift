@@ -134,7 +134,7 @@ private struct RandomRun {
             case .record(.state(let state)): self.reached.insert(state.rawValue)
             case .record(.ended(let reason, _, _)): self.reached.insert(reason.rawValue)
             case .announceCreated, .announceUpdated, .announceParticipant, .announceEnded, .ring, .forgetSignals,
-                .forgetAllSignals, .record, .countDropped, .tellDeclined:
+                .forgetAllSignals, .record, .countDropped, .tellDeclined, .tellLeft:
                 break
             }
         }

@@ -4,9 +4,12 @@ import asyncio
 
 import pytest
 
-from lib.bridges import is_drained, is_live, url
+from lib.bridges import is_drained, is_live, make_bridge, url
+from lib.calls import ANSWER, OFFER, start
 from lib.client import Client
+from lib.inbox import Inbox
 from lib.server import Server, until
+from lib.wires import Follower
 
 pytestmark = pytest.mark.anyio
 
@@ -83,3 +86,47 @@ async def test_a_ring_stays_whole_when_a_server_is_killed(server_factory):
     assert found == [f"a {number}" for number in range(20)]
     for client in people + admins:
         await client.http.aclose()
+
+
+def signal_of(kind: str):
+    return lambda event: event["type"] == "signal" and event["data"]["type"] == kind
+
+
+@pytest.mark.parametrize("who", ["the caller", "the callee"])
+async def test_hanging_up_on_either_side_ends_the_call_on_both(server_factory, who):
+    here, there = server_factory().start(), server_factory().start()
+    async with (
+        Client.admin(here) as admin, await Client.sign_up(here, "ani") as ani, await Client.sign_up(there, "budi") as budi,
+    ):
+        room = (await ani.create_room())["id"]
+        far = (await budi.create_room(name="balai"))["id"]
+        async with (
+            Inbox(Follower(here.port, ani.token, None, await ani.tail()), "sse") as anis,
+            Inbox(Follower(there.port, budi.token, None, await budi.tail()), "poll") as budis,
+        ):
+            await make_bridge(admin, "far", room, there.port, remote_room="balai")
+            await is_live(admin, "far")
+            call = await start(ani, room)
+            opened = await budis.wait_for(lambda event: event["type"] == "call.created", "the call over there")
+            copy, caller = f"/v1/calls/{opened['call']}", opened["data"]["initiator"]
+            await budi.post(f"{copy}/join")
+            await budi.post(f"{copy}/signals", {"to": caller, "type": "offer", "sdp": OFFER}, expect=202)
+            offered = (await anis.wait_for(signal_of("offer"), "the offer"))["data"]
+            body = {"to": offered["from"], "type": "answer", "sdp": ANSWER, "offer": offered["id"]}
+            await ani.post(f"{call}/signals", body, expect=202)
+            await budis.wait_for(signal_of("answer"), "the answer")
+            if who == "the caller":
+                await ani.post(f"{call}/leave")
+            else:
+                await budi.post(f"{copy}/leave")
+            for client, path in ((ani, call), (budi, copy)):
+
+                async def ended():
+                    found = await client.get(path)
+                    return found if found["state"] == "ended" else None
+
+                # Before any lease, and before those who left the remote room count as gone.
+                record = await until(ended, "the call has ended", 8)
+                assert record["endReason"] == "completed" and record["answeredAt"]
+        assert len((await ani.get(f"/v1/rooms/{room}/calls"))["items"]) == 1
+        assert len((await budi.get(f"/v1/rooms/{far}/calls"))["items"]) == 1

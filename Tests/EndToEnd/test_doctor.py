@@ -169,6 +169,18 @@ def test_short_secrets_and_files_for_all_are_warned_of(tmp_path):
     assert "there is no TURN server" in found.the("configuration", "warning")["text"]
 
 
+def test_a_file_of_bridges_is_read_and_should_be_the_owners_alone(tmp_path):
+    bridges = tmp_path / "bridges.json"
+    bridges.write_text('[{"name": "notebook", "room": "lobby", "url": "wss://example.org/{room}"}]')
+    bridges.chmod(0o644)
+    found = [one for one in doctor(tmp_path, bridges=bridges).of("configuration") if one["subject"] == "bridges"]
+    assert [one["status"] for one in found] == ["warning"] and "chmod 600" in found[0]["advice"]
+    bridges.write_text('[{"name": "notebook", "room": "lobby", "url": "https://example.org/{room}"}]')
+    bridges.chmod(0o600)
+    found = [one for one in doctor(tmp_path, bridges=bridges).of("configuration") if one["subject"] == "bridges"]
+    assert [one["status"] for one in found] == ["failed"] and "notebook: url" in found[0]["text"]
+
+
 # The data directory
 
 

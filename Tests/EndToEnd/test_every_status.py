@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from lib.calls import MEDIA
+from lib.calls import ANSWER, MEDIA
 from lib.client import Client
 from lib.operations import HERE, NOBODY, UPGRADE, Operation
 from lib.server import Server, until
@@ -72,7 +72,7 @@ class Scene:
 
 @pytest.fixture
 async def scene(server_factory):
-    server = server_factory(admin_message_search="on", webhook_networks="127.0.0.0/8").start()
+    server = server_factory(admin_message_search="on", webhook_networks="127.0.0.0/8", call_participants=2).start()
     async with Scene(server) as scene:
         yield scene
 
@@ -96,6 +96,11 @@ async def test_conflicts_of_rooms_and_calls(scene: Scene):
     await scene.expect("illegal-move", "rejectCall", siti)
     for id in ("joinCall", "leaveCall"):
         await scene.expect("joined-elsewhere", id, siti, headers={"Comblang-Device": "tab-2"})
+    await scene.succeed("joinCall", budi)
+    answer = {"to": siti.id, "type": "answer", "offer": f"sig_{NOBODY}", "sdp": ANSWER}
+    await scene.expect("stale-offer", "sendSignal", budi, body=answer)
+    await scene.dewi.join_room(room["id"])
+    await scene.expect("call-full", "joinCall", scene.dewi)
     for id in ("pollEvents", "pollRoomEvents", "pollCallEvents"):
         await scene.expect("cursor-expired", id, siti, query=f"after={UNKNOWN_EPOCH}")
 
@@ -159,8 +164,8 @@ async def test_every_room_and_message_operation_succeeds(scene: Scene):
         "listUsers": {}, "getUser": {}, "createStreamTicket": {}, "createRoom": {"body": {"title": "Lagi"}},
         "listRooms": {}, "getRoom": {}, "updateRoom": {}, "listMembers": {}, "postMessage": {}, "listMessages": {},
         "getMessage": {}, "editMessage": {}, "sendTyping": {}, "markRead": {"body": {"message": scene.place["message"]}},
-        "putMember": {"body": {"role": "moderator"}}, "pollEvents": {"query": "after=earliest"},
-        "pollRoomEvents": {"query": "after=earliest"}, "deleteMember": {}, "deleteMessage": {},
+        "putMember": {"body": {"role": "moderator"}}, "pollEvents": {"query": "after=earliest"}, "deleteMember": {},
+        "deleteMessage": {}, "pollRoomEvents": {"query": "after=earliest"},
     }.items():
         await scene.succeed(id, siti, **how)
     await scene.succeed("putMember", siti, body={"role": "member"})
@@ -187,7 +192,7 @@ async def test_every_call_operation_succeeds(scene: Scene):
         (budi, "updateParticipant", {}), (budi, "reportQuality", {}), (budi, "getIceServers", call),
         (budi, "getCall", {}), (budi, "listCalls", {}), (budi, "pollCallEvents", {"query": "after=earliest"}),
         (budi, "leaveCall", {"body": {}}), (siti, "endCall", {"body": {}}), (siti, "listOwnCalls", {}),
-        (siti, "markCallsSeen", {}),
+        (siti, "markCallsSeen", {}), (siti, "pollEvents", {"query": "after=earliest"}),
     ]:
         await scene.succeed(id, client, **how)
     rung = await scene.succeed("createCall", siti, body=MEDIA | {"invite": [budi.id]})

@@ -146,6 +146,9 @@ async def test_the_page_calls_and_a_user_of_http_takes_it_up(server):
         await toggle(page, side)
         # The other side ends it; the page's End sends nothing, and is not missed.
         await side.client.post(f"/v1/calls/{call}/end", {})
+        # It is told in a word that it does not know, and goes on as if nothing had been said.
+        await until(lambda: page.was_told(side.client.id, '{"type":"leave"}'), "the page is told")
+        assert await page.media() and not page.complaints
         await page.click("#endBtn")
         record = await ended_record(side, call)
         assert record["initiator"] == dewi and record["answeredAt"]

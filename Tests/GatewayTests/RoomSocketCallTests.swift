@@ -70,6 +70,9 @@ struct RoomSocketCallTests {
                 try await dewi.next("signal")["content"]
                     == #"{"type":"candidate","candidate":{"candidate":"candidate:2"}}"#)
             #expect(try await siti.post("/v1/calls/\(call)/leave", [:]).status == 200)
+            // The seed has no word for it, and its page passes over ours.
+            let leave = try await dewi.next("signal")
+            #expect(leave["content"] == #"{"type":"leave"}"# && leave["userId"] == .string(siti.id))
             let ended = try await siti.get("/v1/calls/\(call)").json
             #expect(ended["endReason"] == "completed")
             #expect(ended["participants"]?.items.map { $0["transport"] } == ["websocket", .null])

@@ -49,8 +49,8 @@ extension MemoryReading {
         Set(self.state.bridging.outbox.filter { $0.bridge == bridge }.map(\.user)).sorted()
     }
 
-    func outboxCount(of bridge: BridgeName, limit: Int) throws -> Int {
-        min(limit, self.state.bridging.outbox.count { $0.bridge == bridge })
+    func outboxCount(of bridge: BridgeName) throws -> Int {
+        self.state.bridging.outbox.count { $0.bridge == bridge }
     }
 
     func hasReceipt(_ remoteID: String, of bridge: BridgeName) throws -> Bool {

@@ -7,7 +7,7 @@ package enum CallAction: Hashable, Sendable {
     case announceUpdated
     /// `call.participant` to the room.
     case announceParticipant(UserID)
-    /// `call.ended` to the room. Always the last that is heard of a call.
+    /// `call.ended` to the room. Always the last that is heard of a call, but by those who read frames and not this.
     case announceEnded
     /// `call.ringing` to all devices of the user.
     case ring(UserID)
@@ -22,6 +22,9 @@ package enum CallAction: Hashable, Sendable {
     /// `signal` of type `reject` to the caller's device, which reads frames and hears of no ends: whom it rang
     /// declined, or did not answer (`reason` says so).
     case tellDeclined(by: UserID, reason: String?, caller: UserID)
+    /// `signal` of type `custom` to the route's `to`, who reads frames and hears of no departures: the route's `from`,
+    /// with whom they negotiated, is gone. Its payload is the frames' word for hanging up, `{"type":"leave"}`.
+    case tellLeft(SignalRoute)
     /// `signal.expired` to the device that sent it: held candidates did not get through.
     case tellExpired(SignalID, device: DeviceID)
     /// Signals of this leg are not delivered any more: it was replaced.

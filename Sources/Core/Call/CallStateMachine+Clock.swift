@@ -110,14 +110,20 @@ extension CallStateMachine {
         return [.tellExpired(held.signal, device: device)]
     }
 
-    /// An initial offer counts as rejected; a renegotiation lapses. The offerer is told by a `reject` of the server's.
+    /// An initial offer counts as rejected; a renegotiation lapses. The offerer is told by a `reject` of the server's;
+    /// a client that asks its user about the offer still, and hears of no departures, that it need not any more.
     private mutating func offerTimedOut(_ offer: Description, at now: Timestamp) -> [CallAction] {
         let record = CallAction.record(.offerTimedOut(offer.signal, from: offer.from, to: offer.to))
         let notice = self.route(from: offer.to, to: offer.from).map {
             CallAction.tellTimedOut(offer: offer.signal, route: $0)
         }
+        let asked = self.participant(offer.to).flatMap {
+            $0.readsFrames ? self.route(from: offer.from, to: $0.user) : nil
+        }
         let departure = self.decline(offer, .offerTimedOut, at: now)
-        return self.telling(notice, offer.from, before: [record] + departure)
+        let hasLeft = self.participant(offer.from)?.state != .joined
+        let farewells = hasLeft ? [asked].compactMap(\.self).map { CallAction.tellLeft($0) } : []
+        return (self.telling(notice, offer.from, before: [record] + departure) + farewells).farewellsLast
     }
 
     /// A participant's device did not hold its place. A lease of an earlier leg decides nothing any more.

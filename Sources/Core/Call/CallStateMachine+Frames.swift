@@ -38,6 +38,16 @@ extension CallStateMachine {
         self.pendingOffer(between: user, and: peer).flatMap { $0.to == user ? $0.signal : nil }
     }
 
+    /// What those who read frames are told when this user, with whom they negotiate, is gone: they hear of no
+    /// departures, and the seed has no word for one. Its own clients pass over this one as well.
+    func farewells(of user: UserID) -> [CallAction] {
+        self.joined.compactMap { peer in
+            let hasMet = self.rows.descriptions.contains { $0.joins(user, peer.user) && $0.state != .void }
+            guard peer.readsFrames, hasMet else { return nil }
+            return self.route(from: user, to: peer.user).map { .tellLeft($0) }
+        }
+    }
+
     /// Those who have media with this user alone, and would not say that they hung up.
     func followers(of user: UserID) -> [Participant] {
         guard self.isAnswered else { return [] }
@@ -47,6 +57,14 @@ extension CallStateMachine {
                 .map { $0.from == participant.user ? $0.to : $0.from }
             return peers.contains(user) && peers.allSatisfy { $0 == user }
         }
+    }
+}
+
+extension [CallAction] {
+    /// Farewells last: the end of a call, which a departure may bring, takes its signals out of the log.
+    var farewellsLast: [CallAction] {
+        let isFarewell = { (action: CallAction) in if case .tellLeft = action { true } else { false } }
+        return self.filter { !isFarewell($0) } + self.filter(isFarewell)
     }
 }
 

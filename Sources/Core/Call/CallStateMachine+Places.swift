@@ -188,6 +188,7 @@ extension CallStateMachine {
         let leg = before.flatMap { $0.state == .joined ? $0.leg : nil }
         let expiries = self.rows.held.filter { $0.from == user || $0.to == user }.flatMap { self.expiry(of: $0) }
         let followers = self.followers(of: user)
+        let farewells = self.farewells(of: user)
         self.closeLeg(leg, departure.leg, at: now)
         self.forgetNegotiations(of: user)
         self.change(user) { $0.goOut(as: departure.state, at: now) }
@@ -198,11 +199,11 @@ extension CallStateMachine {
             ]
         let settling = self.settle(after: user, departure, at: now)
         guard self.rows.call.state == .ended else {
-            return actions + settling + followers.flatMap { self.follow($0, at: now) }
+            return (farewells + actions + settling + followers.flatMap { self.follow($0, at: now) }).farewellsLast
         }
         // The end puts them out; why they are out, nobody said.
         return actions + followers.map { .record(.left($0)) } + settling
-            + self.notice(thatDeclined: before, departure)
+            + self.notice(thatDeclined: before, departure) + farewells
     }
 
     /// What a caller who reads frames is told when the call has ended as nobody is left whom it rings.

@@ -162,6 +162,7 @@ package struct CallStateMachine: Sendable {
         _ reason: CallEndReason, by user: UserID?, isInferred: Bool = false, at now: Timestamp
     ) -> [CallAction] {
         let expiries = self.rows.held.flatMap { self.expiry(of: $0) }
+        let farewells = self.joined.flatMap { self.farewells(of: $0.user) }
         for participant in self.joined {
             self.closeLeg(participant.leg, .ended, at: now)
             self.change(participant.user) { $0.goOut(as: .left, at: now) }
@@ -176,7 +177,7 @@ package struct CallStateMachine: Sendable {
         self.rows.call.isInferred = isInferred
         return expiries + [
             .record(.ended(reason, by: user, isInferred: isInferred)), .announceEnded, .forgetAllSignals,
-        ]
+        ] + farewells
     }
 }
 

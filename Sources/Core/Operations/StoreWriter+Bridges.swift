@@ -153,7 +153,7 @@ extension StoreWriter {
     func enqueue(_ message: Message, for bridge: BridgeName) throws -> Bool {
         let metadata = try message.metadata.map { try JSON.decode(JSONValue.self, from: $0) }
         guard message.origin != .bridge, BridgeMark(in: metadata)?.isSpent != true,
-            try self.outboxCount(of: bridge, limit: Limits.bridgeOutboxMax) < Limits.bridgeOutboxMax
+            try self.outboxCount(of: bridge) < Limits.bridgeOutboxMax
         else { return false }
         try self.insert(OutboxEntry(seq: message.seq, bridge: bridge, user: message.user, message: message.id))
         return true

@@ -89,6 +89,11 @@ extension StoreWriter {
                     id: input.ids.next(at: input.now), type: .reject, route: route, createdAt: input.now,
                     payload: try JSON.text(reason.map { ["reason": $0] } ?? [:]))
                 try self.deliver(notice, of: outcome.payload, input, isNotice: true)
+            case .tellLeft(let route):
+                let notice = SignalDelivery(
+                    id: input.ids.next(at: input.now), type: .custom, route: route, createdAt: input.now,
+                    payload: #"{"payload":{"type":"leave"}}"#)
+                try self.deliver(notice, of: outcome.payload, input, isNotice: true)
             case .tellExpired(let signal, let device):
                 try self.count(CallCounts(expired: 1), of: call.id)
                 try self.logExpiry(of: signal, call: call.id, room: call.room, to: device, now: input.now)

@@ -117,8 +117,8 @@ package protocol StoreReader {
     func outbox(of bridge: BridgeName, user: UserID, after seq: Int64, limit: Int) throws -> [OutboxEntry]
     /// Everybody of whom the outbox has a message, ascending by id.
     func outboxUsers(of bridge: BridgeName) throws -> [UserID]
-    /// Messages that wait; counted up to `limit`.
-    func outboxCount(of bridge: BridgeName, limit: Int) throws -> Int
+    /// How many messages wait; costs the same however many there are.
+    func outboxCount(of bridge: BridgeName) throws -> Int
     /// Whether a message of the remote room was taken in already.
     func hasReceipt(_ remoteID: String, of bridge: BridgeName) throws -> Bool
     /// The first message with this mark that came over any bridge.

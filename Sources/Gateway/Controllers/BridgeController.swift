@@ -74,6 +74,6 @@ struct BridgeController: Sendable {
     private func payload(_ bridge: Bridge, in store: any StoreReader) throws -> BridgePayload {
         BridgePayload(
             bridge: bridge, status: self.gateway.bridges[bridge.name],
-            queued: try store.outboxCount(of: bridge.name, limit: Limits.bridgeOutboxMax))
+            queued: try store.outboxCount(of: bridge.name))
     }
 }

@@ -22,7 +22,7 @@ struct MetricsController {
         let (tail, queued) = try await self.gateway.store.read { store in
             (
                 try store.logBounds().tail,
-                try bridges.map { try store.outboxCount(of: $0.name, limit: Limits.bridgeOutboxMax) }
+                try bridges.map { try store.outboxCount(of: $0.name) }
             )
         }
         var metrics = MetricsText()

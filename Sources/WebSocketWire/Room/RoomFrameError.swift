@@ -20,6 +20,7 @@ package enum RoomFrameError: Error, Hashable, Sendable {
     package var message: String {
         switch self {
         case .invalidJSON: "a frame is a JSON object"
+        case .unknownType(""): "a frame has a type"
         case .unknownType(let type): "there is no frame of type \(type)"
         case .invalidMember(let name, let expected): "\(name) \(expected)"
         }

@@ -27,11 +27,16 @@ struct ConfigurationCheck {
                     "the secret is shorter than \(Self.secretCharactersMin) characters and can be guessed from one credential",
                     advice: "make one with `openssl rand -hex 32`, for the TURN server and for here"))
         }
-        if let path = self.configuration.turnSecretFile, let mode = FileMode(path), mode.isOpenToOthers {
-            findings.append(
-                Finding(
-                    .configuration, "turnSecretFile", .warning, "others on this machine may use \(path) (mode \(mode))",
-                    advice: "chmod 600 \(path)"))
+        findings += self.exposed("turnSecretFile", self.configuration.turnSecretFile)
+        // Header values let one into remote rooms.
+        findings += self.exposed("bridges", self.configuration.bridgeFile)
+        if let path = self.configuration.bridgeFile {
+            do throws(CommandFailure) {
+                _ = try BridgeFile.read(path)
+            } catch {
+                findings.append(
+                    Finding(.configuration, "bridges", .failed, "\(error)", advice: "see docs/bridge.md"))
+            }
         }
         if let path = self.file, self.configuration.isTurnSecretInFile, let mode = FileMode(path), mode.isOpenToOthers {
             findings.append(
@@ -42,6 +47,16 @@ struct ConfigurationCheck {
         }
         guard findings.isEmpty else { return findings }
         return [Finding(.configuration, "settings", .ok, "all settings are within their bounds")]
+    }
+
+    /// A file of secrets that not only its owner may use.
+    private func exposed(_ setting: String, _ path: String?) -> [Finding] {
+        guard let path, let mode = FileMode(path), mode.isOpenToOthers else { return [] }
+        return [
+            Finding(
+                .configuration, setting, .warning, "others on this machine may use \(path) (mode \(mode))",
+                advice: "chmod 600 \(path)")
+        ]
     }
 }
 

@@ -1,7 +1,9 @@
 """A user of Comblang with one device: requests, and the answers a test goes on with."""
 
+import asyncio
 import itertools
 import secrets
+from datetime import UTC, datetime, timedelta
 
 import httpx
 
@@ -9,6 +11,8 @@ from .contract import Contract
 from .server import Server
 
 _numbers = itertools.count(1)
+# Access tokens last 15 min; a test may last longer.
+REFRESH_BEFORE = timedelta(minutes=3)
 
 
 class Client:
@@ -23,6 +27,7 @@ class Client:
         self.user: dict = self.tokens.get("user", {})
         self.device = device
         self.checked = checked
+        self._refreshing = asyncio.Lock()
         self.http = httpx.AsyncClient(
             base_url=server.url, timeout=70, trust_env=False,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=50))
@@ -69,7 +74,21 @@ class Client:
             headers["Comblang-Device"] = self.device
         return headers | (more or {})
 
+    async def _refresh_when_due(self) -> None:
+        """Another pair of tokens shortly before the access token expires, for all devices that share them."""
+        async with self._refreshing:
+            if "refreshToken" not in self.tokens:
+                return
+            if datetime.fromisoformat(self.tokens["expiresAt"]) > datetime.now(UTC) + REFRESH_BEFORE:
+                return
+            body = {"grant": "refresh", "refreshToken": self.tokens["refreshToken"]}
+            answer = await self.http.post("/v1/tokens", json=body)
+            # Else the old one is good for a while yet; the next request tries again.
+            if answer.status_code == 200:
+                self.tokens |= answer.json()
+
     async def request(self, method: str, path: str, json=None, headers: dict | None = None, **more) -> httpx.Response:
+        await self._refresh_when_due()
         answer = await self.http.request(method, path, json=json, headers=self.headers(headers), **more)
         if self.checked:
             Contract.shared().check(answer)

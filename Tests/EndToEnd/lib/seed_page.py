@@ -76,6 +76,12 @@ class SeedPage:
         """The `error` frames that came."""
         return [frame for frame in await self.page.evaluate("seen.frames") if frame["type"] == "error"]
 
+    async def was_told(self, user: str, content: str) -> bool:
+        """Whether a signal of the user came with this content."""
+        frames = await self.page.evaluate("seen.frames")
+        return any(
+            frame["type"] == "signal" and (frame["userId"], frame["content"]) == (user, content) for frame in frames)
+
     async def system_messages(self) -> list[str]:
         return await self.page.evaluate("seen.system")
 
