@@ -104,7 +104,7 @@ def begin(tmp_path, clients):
 async def test_a_whole_call(shared_server, begin, caller, joiner):
     async with await Client.sign_up(shared_server, "owner") as owner:
         room = await owner.create_room()
-        await a_call(shared_server, begin, room["name"], shared_server.url, caller, joiner)
+        await a_call(shared_server, begin, room["name"], shared_server.recorded_url, caller, joiner)
 
 
 @patient
