@@ -30,7 +30,8 @@ class Judgement:
         self.clients: Counter[str] = Counter()
         self.provoked: set[tuple[str, str]] = set()
         # By operation and what is different: how often, and where it was seen first.
-        self.differences: dict[tuple[str, str], list[dict]] = defaultdict(list)
+        self.differences: Counter[tuple[str, str]] = Counter()
+        self._seen: dict[tuple[str, str], list[str]] = defaultdict(list)
 
     def hear(self, exchanges: Iterable[dict]) -> "Judgement":
         for exchange in exchanges:
@@ -40,8 +41,13 @@ class Judgement:
             name = operation["operationId"] if operation else f"{exchange['method']} {template or '(no path)'}"
             self.provoked |= self.contract.provoked(exchange)
             for difference in self.contract.differences(exchange):
-                self.differences[name, f"{exchange['status']}: {difference}"].append(exchange)
+                self._note((name, f"{exchange['status']}: {difference}"), exchange)
         return self
+
+    def _note(self, difference: tuple[str, str], exchange: dict) -> None:
+        self.differences[difference] += 1
+        if len(self._seen[difference]) < SHOWN_MAX:
+            self._seen[difference].append(f"{exchange['method']} {exchange['target'][:200]} in {exchange['test']}")
 
     @property
     def missing(self) -> list[str]:
@@ -54,10 +60,9 @@ class Judgement:
         told = [
             f"{self.exchanges} exchanges ({clients}), {self._share('operation')} statuses of operations, {self._share('problem')} problems,"
             f" {self._share('event')} types of events"]
-        for (name, difference), seen in self.differences.items():
-            told.append(f"DIFFERENCE {name} → {difference}, {len(seen)} times, as in:")
-            for exchange in seen[:SHOWN_MAX]:
-                told.append(f"    {exchange['method']} {exchange['target'][:200]} in {exchange['test']}")
+        for (name, difference), count in self.differences.items():
+            told.append(f"DIFFERENCE {name} → {difference}, {count} times, as in:")
+            told += [f"    {seen}" for seen in self._seen[name, difference]]
         if is_complete:
             told += [f"NEVER PROVOKED {one}" for one in self.missing]
         return told

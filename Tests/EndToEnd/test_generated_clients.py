@@ -16,7 +16,6 @@ from lib.client import Client
 from lib.contract import Contract
 from lib.later_server import LaterServer
 from lib.server import environment, wait_until
-from lib.tap import recorded
 
 KINDS = ("curl", "python", "openapi-python-client", "swift6", "typescript-fetch")
 # The Python clients refuse a value that their enum does not have; docs/clients.md says so.
@@ -105,7 +104,7 @@ def begin(tmp_path, clients):
 async def test_a_whole_call(shared_server, begin, caller, joiner):
     async with await Client.sign_up(shared_server, "owner") as owner:
         room = await owner.create_room()
-        await a_call(shared_server, begin, room["name"], recorded(shared_server.url), caller, joiner)
+        await a_call(shared_server, begin, room["name"], shared_server.recorded_url, caller, joiner)
 
 
 @patient
@@ -114,7 +113,7 @@ async def test_a_later_version_of_the_server_breaks_no_client(shared_server, beg
     async with await Client.sign_up(shared_server, "owner") as owner:
         room = await owner.create_room()
         values = {"origin": "sms", "transport": "carrier-pigeon"} if kind in LIVE_WITH_NEW_VALUES else {}
-        with LaterServer(recorded(shared_server.url), **values) as later:
+        with LaterServer(shared_server.recorded_url, **values) as later:
             for one in await a_call(shared_server, begin, room["name"], later.url, kind, kind):
                 others = {name: model for name, model in one["seen"].items() if name not in MODELS}
                 assert list(others.values()) == [one["other"]], others

@@ -106,8 +106,10 @@ def test_pipelined_requests_are_answered_in_order(server: Server, member, harmle
         for number in range(count):
             for expected in (201, 404):
                 status = int(file.readline().split()[1])
-                length = int(http.client.parse_headers(file)["content-length"])
-                body = json.loads(file.read(length))
+                headers = http.client.parse_headers(file)
+                content = file.read(int(headers["content-length"]))
+                sock.answered(status, headers.items(), content)
+                body = json.loads(content)
                 assert status == expected
                 assert status == 404 or body["content"] == f"number {number}"
 

@@ -13,15 +13,11 @@ import pytest
 from lib.calls import MEDIA, OFFER, answer, offer, start
 from lib.client import Client
 from lib.contract import Contract
+from lib.operations import NOBODY, UPGRADE
 from lib.server import Server
 
 pytestmark = pytest.mark.anyio
 
-NOBODY = "0" * 26
-UPGRADE = {
-    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
 SIGNAL = {"type": "custom", "payload": {"hand": "raised"}}
 QUALITY = {"rttMs": 20, "packetLoss": 0, "jitterMs": 1}
 

@@ -9,7 +9,6 @@ from contextlib import suppress
 
 import httpx
 
-from .exchanges import BYTES_MAX, Exchange
 from .server import Server, wait_until
 from .tap import Requests
 
@@ -43,11 +42,14 @@ class RawSocket(socket.socket):
     def _note(self, data: bytes) -> None:
         self._sent += data[: SENT_BYTES_MAX - len(self._sent)]
 
-    def request(self) -> Exchange:
-        """What is being answered. It is read only now: some send byte by byte."""
+    def answered(self, status: int, fields, body: bytes) -> None:
+        """Writes an answer down. What it answers is read only now: some send byte by byte."""
         self._requests.add(bytes(self._sent))
         self._sent.clear()
-        return self._requests.next()
+        exchange = self._requests.next()
+        exchange.answered(status, fields)
+        exchange.received(body)
+        exchange.finish()
 
 
 def connect(server: Server) -> RawSocket:
@@ -65,11 +67,8 @@ def read_answer(sock: RawSocket, method: str = "GET") -> tuple[int, http.client.
     answer = http.client.HTTPResponse(sock, method=method)
     try:
         answer.begin()
-        exchange = sock.request()
-        exchange.answered(answer.status, answer.headers.items())
         body = answer.read()
-        exchange.received(body)
-        exchange.finish()
+        sock.answered(answer.status, answer.headers.items(), body)
         return answer.status, answer.headers, body
     except (http.client.BadStatusLine, http.client.RemoteDisconnected, ConnectionError):
         return None
