@@ -68,6 +68,10 @@ class Contract:
         assert kind in kinds, f"{kind!r} is no event of the contract"
         self._validate(envelope, {"$ref": kinds[kind]}, f"event {kind}")
 
+    def check_schema(self, value, name: str) -> None:
+        """Fails unless `value` is one of the schema of that name."""
+        self._validate(value, {"$ref": f"#/components/schemas/{name}"}, name)
+
     def _resolved(self, node: dict) -> dict:
         while "$ref" in node:
             target = self.document
