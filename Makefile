@@ -32,7 +32,9 @@ install-tests:
 	@.ci/install-tests
 
 test-end-to-end: test-swift
+	rm -rf Tests/EndToEnd/out/exchanges
 	SCALE=$(SCALE) $(PYTEST) Tests/EndToEnd -q
+	.venv/bin/python Tests/EndToEnd/judge.py --complete
 
 lint: ## Formatting, sizes, banned calls, imports, documentation.
 	@.ci/install-build

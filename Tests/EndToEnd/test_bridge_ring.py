@@ -4,13 +4,11 @@ import asyncio
 
 import pytest
 
-from lib.bridges import is_drained, is_live
+from lib.bridges import is_drained, is_live, url
 from lib.client import Client
 from lib.server import Server, until
 
 pytestmark = pytest.mark.anyio
-
-URL = "ws://127.0.0.1:{port}/ws/{{room}}?username={{username}}&color={{color}}"
 
 
 async def ring(server_factory, count: int):
@@ -21,7 +19,7 @@ async def ring(server_factory, count: int):
         await person.create_room(name="balai")
     for n, admin in enumerate(admins):
         far = servers[(n + 1) % count]
-        await admin.post("/v1/admin/bridges", {"name": "ring", "room": "balai", "url": URL.format(port=far.port)}, expect=201)
+        await admin.post("/v1/admin/bridges", {"name": "ring", "room": "balai", "url": url(far.port)}, expect=201)
     for admin in admins:
         await is_live(admin, "ring")
     return servers, admins, people

@@ -67,7 +67,7 @@ def test_curl_with_http2_in_clear_text_is_answered(server: Server, harmless):
     # curl asks to upgrade on the first request and keeps the connection for the second.
     result = subprocess.run(
         ["curl", "--silent", "--show-error", "--max-time", "10", "--http2", "--write-out", "%{http_code}\n", "--output",
-         "/dev/null", f"{server.url}/readyz", "--output", "/dev/null", f"{server.url}/healthz"],
+         "/dev/null", f"{server.recorded_url}/readyz", "--output", "/dev/null", f"{server.recorded_url}/healthz"],
         capture_output=True, text=True, timeout=30)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == ["200", "200"]

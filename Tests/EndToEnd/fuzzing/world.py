@@ -167,7 +167,8 @@ class World:
         hooks = self._ask("GET", "/v1/webhooks?limit=200", self.admin_token)["items"]
         for hook in hooks[90:]:  # Of a hundred there may be.
             self._ask("DELETE", f"/v1/webhooks/{hook['id']}", self.admin_token)
-        return self._ask("POST", "/v1/webhooks", self.admin_token, {"url": "https://127.0.0.1:9/", "types": ["message.*"]})
+        body = {"url": "https://127.0.0.1:9/", "types": ["message.*"]}
+        return self._ask("POST", "/v1/webhooks", self.admin_token, body)
 
     def _make_backup(self) -> dict:
         answer = self._answer("POST", "/v1/admin/backups", self.admin_token)
@@ -179,8 +180,8 @@ class World:
     def _make_bridge(self) -> dict:
         """Paused, so that it dials nobody."""
         room = self._ask("POST", "/v1/rooms", self.token, {"title": "Bridged"})
-        body = {"name": f"notebook-{next(self.numbers)}", "room": room["id"], "url": "ws://127.0.0.1:9/{room}", "paused": True}
-        return self._ask("POST", "/v1/admin/bridges", self.admin_token, body)
+        body = {"name": f"notebook-{next(self.numbers)}", "room": room["id"], "url": "ws://127.0.0.1:9/{room}"}
+        return self._ask("POST", "/v1/admin/bridges", self.admin_token, body | {"paused": True})
 
     def _make_connection(self) -> dict:
         """A stream of the friend's, which is open until a case cuts it."""
