@@ -39,7 +39,7 @@ ROLE = os.environ["FUZZ_ROLE"]
 WORLD = World(os.environ["FUZZ_URL"], ROLE, os.environ["FUZZ_ADMIN_TOKEN"])
 
 # A stream that has been silent for so long has said all that it had.
-SILENCE_SECONDS = 0.15
+SILENCE_SECONDS = 0.05
 STREAM_SECONDS_MAX = 5
 STREAM_BYTES_MAX = 1024 * 1024
 IDENTIFIER = re.compile(r"([a-z]+)_[0-9A-HJKMNP-TV-Z]{26}")
@@ -50,7 +50,8 @@ EXAMPLE_KEY = "8c3f2a90-3c54-4b0e-9d65-7a1f0f6f3a11"
 # What makes a request wrong though each of its parts is right by its schema: (field, message), as the 422 says it.
 RELATIONS = [
     # Names a thing, and there is none, or not in this place.
-    (r".*", r"must be (a user|a room|a message of this room|a member of this room|another participant of the call)"),
+    (r".*", r"must be (a user|a room|a room that is not archived|a message of this room|a member of this room)"),
+    (r"peer", r"must be another participant of the call"),
     # `next` of another list, or of none: a page's key is opaque.
     (r"after|before", r"must be .*"),
     # Compared with another member, or with the clock.
@@ -59,6 +60,7 @@ RELATIONS = [
     (r"expiresAt", r"must be in the future and at most .*"),
     (r"name", r"must not be given: a private room has none"),
     # Depends on who it is.
+    (r"currentPassword", r"must be the present password"),
     (r"role", r"must be user: only accounts can be admins"),
     # More grammar than a pattern should have: RFC 3986 and 9110.
     (r"url", r"must be like .*"),
