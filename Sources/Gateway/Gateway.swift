@@ -38,6 +38,9 @@ package struct Gateway: Sendable {
         self.limiter = RateLimiter(settings.rates, time: time)
     }
 
+    /// What answers every request: the routes, and 405 for methods that nobody has heard of.
+    package func buildResponder() -> AnyMethodResponder { AnyMethodResponder(router: self.buildRouter()) }
+
     /// All routes with their middleware. Every path answers methods that it lacks with 405 and `Allow`.
     package func buildRouter() -> Router<GatewayContext> {
         let router = Router(context: GatewayContext.self, options: [.autoGenerateHeadEndpoints])
@@ -75,23 +78,6 @@ package struct Gateway: Sendable {
 
         router.answerOtherMethods()
         return router
-    }
-}
-
-extension Router where Context == GatewayContext {
-    /// Gives every path an answer to the methods it does not have.
-    fileprivate func answerOtherMethods() {
-        let methods: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options, .trace, .connect]
-        let paths = Dictionary(grouping: self.routes, by: \.path.description)
-        for (path, routes) in paths.sorted(by: { $0.key < $1.key }) {
-            var allowed = Set(routes.map(\.method))
-            if allowed.contains(.get), !EventController.pathsWithoutHead.contains(path) { allowed.insert(.head) }
-            var problem = Problem(.methodNotAllowed)
-            problem.allow = allowed.map(\.rawValue).sorted()
-            for method in methods where !allowed.contains(method) {
-                self.on(RouterPath(path), method: method) { [problem] _, _ -> Response in throw problem }
-            }
-        }
     }
 }
 

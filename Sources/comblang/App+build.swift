@@ -64,7 +64,7 @@ extension App {
             services.append(CertificateWatch(certificates: certificates, interval: files.reloadEvery))
         }
         let application = Application(
-            router: gateway.buildRouter(),
+            responder: gateway.buildResponder(),
             server: gateway.serverBuilder(idleTimeout: Self.idleTimeout, certificates: certificates),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), backlog: Self.backlog),

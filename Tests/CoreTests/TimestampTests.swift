@@ -35,9 +35,31 @@ struct TimestampTests {
     @Test func whatIsWrittenIsReadAgain() {
         let seed = UInt64.random(in: 0...UInt64.max)
         var random = SeededGenerator(seed: seed)
-        for _ in 0..<1000 {
-            let time = Timestamp(milliseconds: Int64.random(in: 0..<4_102_444_800_000, using: &random))
+        // All that four digits of a year can say.
+        for _ in 0..<10_000 {
+            let milliseconds = Int64.random(in: -62_162_035_200_000...253_402_300_799_999, using: &random)
+            let time = Timestamp(milliseconds: milliseconds)
             #expect(Timestamp(rfc3339: time.rfc3339) == time, "seed \(seed)")
         }
+    }
+
+    @Test(arguments: [
+        ("2026-11-22T13:24:37Z", 1_795_353_877_000), ("2026-11-22t13:24:37.1z", 1_795_353_877_100),
+        ("2026-11-22T13:24:37.123987Z", 1_795_353_877_123), ("2026-11-22T13:24:37.123+00:00", 1_795_353_877_123),
+        ("2026-11-22T20:24:37+07:00", 1_795_353_877_000), ("2026-11-21T13:25:37-23:59", 1_795_353_877_000),
+        ("2026-11-23T08:49:37+19:25", 1_795_353_877_000), ("2016-12-31T23:59:60Z", 1_483_228_800_000),
+        ("0000-01-01T00:00:00Z", -62_167_219_200_000), ("2024-02-29T00:00:00Z", 1_709_164_800_000),
+    ]) func everyFormOfRFC3339IsRead(text: String, milliseconds: Int64) {
+        #expect(Timestamp(rfc3339: text)?.milliseconds == milliseconds)
+    }
+
+    @Test(arguments: [
+        "", "2026-11-22", "2026-11-22T13:24:37", "2026-11-22 13:24:37Z", "20261122T132437Z", "2026-11-22T13:24Z",
+        "2026-11-22T13:24:37.Z", "2026-11-22T13:24:37+07", "2026-11-22T13:24:37+0700", "2026-11-22T13:24:37+24:00",
+        "2026-11-22T13:24:37Z ", " 2026-11-22T13:24:37Z", "2026-13-22T13:24:37Z", "2026-02-29T13:24:37Z",
+        "2100-02-29T13:24:37Z", "2026-11-00T13:24:37Z", "2026-11-22T24:00:00Z", "2026-11-22T13:60:00Z",
+        "2026-11-22T13:24:61Z", "12026-11-22T13:24:37Z", "-026-11-22T13:24:37Z", "2026-11-22T13:24:37,5Z", "1795353877",
+    ]) func whatIsNoTimeIsNotRead(_ text: String) {
+        #expect(Timestamp(rfc3339: text) == nil)
     }
 }

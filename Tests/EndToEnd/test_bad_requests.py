@@ -131,7 +131,7 @@ def test_a_wrong_method_is_405_with_what_is_allowed(server: Server, member, harm
     for method, path, allowed in (
         ("DELETE", "/v1/rooms", {"GET", "POST"}), ("POST", "/v1/events", {"GET"}), ("PUT", "/v1/users", {"GET", "POST"}),
         ("PATCH", f"/v1/rooms/{room}/messages", {"GET", "POST"}), ("POST", "/healthz", {"GET"}),
-        ("TRACE", "/v1/rooms", {"GET", "POST"}),
+        ("TRACE", "/v1/rooms", {"GET", "POST"}), ("PROPFIND", "/v1/rooms", {"GET", "POST"}), ("BREW", "/healthz", {"GET"}),
     ):
         answer = exchange(server, head(f"{method} {path} HTTP/1.1", headers, Content_Length="0"), method)
         assert_problem(answer, 405, slug="method-not-allowed")
@@ -141,7 +141,9 @@ def test_a_wrong_method_is_405_with_what_is_allowed(server: Server, member, harm
 def test_an_unknown_route_is_404(server: Server, member, harmless):
     headers, _ = member
     for path in ("/nothing", "/v1", "/v1/nothing", "/v2/rooms", "/v1/rooms/x/nothing", "/" + "a/" * 200):
-        assert_problem(exchange(server, head(f"GET {path} HTTP/1.1", headers)), 404, slug="not-found")
+        for method in ("GET", "PROPFIND"):
+            answer = exchange(server, head(f"{method} {path} HTTP/1.1", headers), method)
+            assert_problem(answer, 404, slug="not-found")
 
 
 def test_head_and_options_have_no_body(server: Server, member, harmless):

@@ -33,7 +33,9 @@ struct ContractRouteTests {
     @Test func methodThatAPathLacksIsRefusedWithAProblem() async throws {
         let contract = try Contract()
         try await TestServer.run { server in
-            let everyMethod: [HTTPRequest.Method] = [.get, .put, .post, .patch, .delete, .trace]
+            // WebDAV's, the safe one with a body (draft-ietf-httpbis-safe-method-w-body), and nobody's.
+            let others = try ["PROPFIND", "QUERY", "BREW"].map { try #require(HTTPRequest.Method($0)) }
+            let everyMethod: [HTTPRequest.Method] = [.get, .put, .post, .patch, .delete, .trace] + others
             for path in Set(contract.operations.map(\.path)) {
                 let present = Set(contract.operations.filter { $0.path == path }.map(\.method))
                 for method in everyMethod where !present.contains(method.rawValue) {
@@ -41,6 +43,7 @@ struct ContractRouteTests {
                         uri: ContractPlace().filling(path), method: method, headers: [:], body: nil)
                     #expect(response.status == .methodNotAllowed, "\(method) \(path)")
                     #expect(response.headers[.contentType] == "application/problem+json", "\(method) \(path)")
+                    #expect(response.headers[.allow] != nil, "\(method) \(path)")
                 }
             }
         }

@@ -55,6 +55,20 @@ struct ContractTests {
         #expect(all == Set(logged + control + [EventType.typing.rawValue]))
     }
 
+    /// A filter of the contract takes each type, each family, all, and nothing else.
+    @Test(arguments: ["TypePattern", "WebhookTypePattern"])
+    func filtersTakeTheTypesOfTheCatalogue(_ name: String) {
+        let schema = self.contract.schemas.resolved(.object(["$ref": .string("#/components/schemas/\(name)")]))
+        let isTaken = { self.contract.schemas.differences(in: .string($0), schema).isEmpty }
+        let types = EventType.clientTypes.filter { name == "TypePattern" || $0.isForWebhooks }.map(\.rawValue)
+        let families = Set(types.filter { $0.contains(".") }.map { "\($0.prefix { $0 != "." }).*" })
+        for text in types + families + ["*"] { #expect(isTaken(text), "\(text)") }
+        let others = EventType.allCases.map(\.rawValue).filter { !types.contains($0) }
+        for text in others + ["", "letter.*", "message", "message.", "typing.*", "stream.ready", "xmessage.created"] {
+            #expect(!isTaken(text), "\(text)")
+        }
+    }
+
     @Test func everyReferenceLeadsSomewhere() {
         for reference in Self.references(in: self.contract.document) {
             #expect(self.contract.schemas.resolved(.object(["$ref": .string(reference)])) != .null, "\(reference)")

@@ -67,6 +67,21 @@ struct RequestBoundsTests {
         }
     }
 
+    @Test func whatIsNotUsedMustBeRightAllTheSame() async throws {
+        try await Self.withAlice { server, alice in
+            try await Self.expectRefused("device", at: server) {
+                try await alice.send(.get, "/v1/users/me?device=tab.2", headers: [.comblangDevice: "tab-1"])
+            }
+            let cursor = try await alice.get("/v1/rooms").cursor ?? ""
+            let polled = try await alice.send(.get, "/v1/events?after=null", headers: [.lastEventID: cursor])
+            #expect(polled.slug == "invalid-cursor")
+            // Only a guest's colour counts, and only an upgrade gets further.
+            try await Self.expectRefused("color", at: server) { try await alice.get("/ws/lobby?color=red") }
+            try await Self.expectRefused("types", at: server) { try await alice.get("/v1/ws?types=letter.*") }
+            #expect(try await alice.get("/ws/lobby?color=%23ff0000").slug == "upgrade-required")
+        }
+    }
+
     @Test func unknownEnumValuesAreRefusedAndUnknownFieldsIgnored() async throws {
         try await Self.withAlice { server, alice in
             try await Self.expectRefused("visibility", at: server) {

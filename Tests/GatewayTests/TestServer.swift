@@ -55,7 +55,7 @@ struct TestServer: Sendable {
                 registration: registration),
             backups: backups, time: clock, ids: ids, settings: settings, readiness: Readiness(), logger: logger)
         let app = Application(
-            router: gateway.buildRouter(), server: gateway.serverBuilder(idleTimeout: .seconds(60)),
+            responder: gateway.buildResponder(), server: gateway.serverBuilder(idleTimeout: .seconds(60)),
             configuration: .init(address: .hostname("127.0.0.1", port: 0)),
             services: [hub, backups], logger: logger)
         try await app.test(setup) { client in

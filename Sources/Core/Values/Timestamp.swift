@@ -8,14 +8,6 @@ package struct Timestamp: Hashable, Comparable, Codable, Sendable, CustomStringC
 
     package init(_ date: Date) { self.milliseconds = Int64((date.timeIntervalSince1970 * 1000).rounded()) }
 
-    /// Reads RFC 3339, with or without decimals; `nil` if it is not.
-    package init?(rfc3339 text: String) {
-        let plain = Date.ISO8601FormatStyle()
-        let fractional = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
-        guard let date = (try? fractional.parse(text)) ?? (try? plain.parse(text)) else { return nil }
-        self.init(date)
-    }
-
     /// `2026-11-22T13:24:37.123Z`.
     ///
     /// By hand, as each message has one or more and `Date.ISO8601FormatStyle`, which still writes years of other than
@@ -50,7 +42,7 @@ package struct Timestamp: Hashable, Comparable, Codable, Sendable, CustomStringC
     }
 
     /// 0000-03-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z.
-    private static let (yearZero, yearMax): (Int64, Int64) = (-62_162_035_200_000, 253_402_300_799_999)
+    static let (yearZero, yearMax): (Int64, Int64) = (-62_162_035_200_000, 253_402_300_799_999)
 
     /// - parameter day: days since 0000-03-01. Years that begin in March have their leap day at the end, so that the
     ///   days before each month are a straight line: 153 in any five of them.

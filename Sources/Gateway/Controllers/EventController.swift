@@ -194,11 +194,12 @@ struct EventController {
 
     private func webSocket(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let query = try Query(request)
-        let accept = try request.webSocketAccept()
-        try self.gateway.requireAllowedOrigin(of: request)
         let scope: EventRequest.Scope =
             if let call = try query.identifier("call", as: CallID.self) { .call(call) } else { .user }
         let events = try EventRequest(request, query, scope: scope)
+        _ = try request.deviceLabel()
+        let accept = try request.webSocketAccept()
+        try self.gateway.requireAllowedOrigin(of: request)
         let (identity, _) = try await self.identity(request, query, .webSocket, context)
         try self.gateway.count(.events, of: .user(identity.user.id), context)
         let admission = try await self.gateway.store.read { store in

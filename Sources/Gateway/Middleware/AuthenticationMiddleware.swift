@@ -78,14 +78,13 @@ extension Request {
 
     /// What the client calls its device: the header `Comblang-Device`, else `device=`.
     ///
-    /// - throws: ``Problem`` `validation-failed`.
+    /// - throws: ``Problem`` `validation-failed` if either is wrong, `invalid-request` for a malformed query.
     func deviceLabel() throws(Problem) -> String? {
-        var label = self.headers[.comblangDevice]
-        if label == nil { label = try Query(self)["device"] }
-        guard let label else { return nil }
-        guard DeviceID.isValid(label: label) else {
-            throw .invalid("Comblang-Device", "must be 1 to 64 of A-Z a-z 0-9 _ -")
+        let asked = try self.uri.query == nil ? nil : Query(self)["device"]
+        let labels = [("Comblang-Device", self.headers[.comblangDevice]), ("device", asked)]
+        for case (let field, let label?) in labels where !DeviceID.isValid(label: label) {
+            throw .invalid(field, "must be 1 to 64 of A-Z a-z 0-9 _ -")
         }
-        return label
+        return self.headers[.comblangDevice] ?? asked
     }
 }

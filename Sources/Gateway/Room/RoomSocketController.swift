@@ -33,15 +33,17 @@ struct RoomSocketController: Sendable {
     }
 
     @Sendable private func open(_ request: Request, _ context: GatewayContext) async throws -> Response {
-        let accept = try request.webSocketAccept()
         let reference = try context.roomReference()
         let query = try Query(request)
-        try self.gateway.requireAllowedOrigin(of: request)
         let start = try StartPosition(query["after"])
+        let label = try request.deviceLabel()
+        if let color = query["color"], !User.isValid(color: color) { throw Problem.invalid("color", "must be #rrggbb") }
+        let accept = try request.webSocketAccept()
+        try self.gateway.requireAllowedOrigin(of: request)
         guard self.gateway.readiness.state != .draining else { throw Problem(.unavailable) }
         let visitor = try await self.visitor(request, query, context)
         let token = if case .back(_, let token) = visitor { token } else { SecretToken(.resume).text }
-        let entrant = try await self.enter(visitor, reference, token, deviceLabel: try request.deviceLabel())
+        let entrant = try await self.enter(visitor, reference, token, deviceLabel: label)
         self.gateway.hub.registry.asked(entrant.device)
         let subscription = Subscription(
             user: entrant.user, device: entrant.device, scope: .room(entrant.room),

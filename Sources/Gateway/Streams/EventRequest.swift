@@ -43,8 +43,9 @@ struct EventRequest: Sendable {
         guard self.rooms.count <= Limits.roomFiltersMax else {
             throw .invalid("room", "must be given at most \(Limits.roomFiltersMax) times")
         }
+        let asked = try StartPosition(query["after"])
         // What an EventSource last saw is newer than the URL that it was made with.
-        self.start = try StartPosition(lastEventID.flatMap { $0.isEmpty ? nil : $0 } ?? query["after"])
+        self.start = if let lastEventID, !lastEventID.isEmpty { try StartPosition(lastEventID) } else { asked }
     }
 
     /// Whether an earlier stream is continued, as far as the request says.

@@ -1,0 +1,1 @@
+"""What schemathesis needs to know besides the contract; test_schemathesis.py runs it."""
