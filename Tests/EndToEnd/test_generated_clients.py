@@ -113,7 +113,7 @@ async def test_a_later_version_of_the_server_breaks_no_client(shared_server, beg
     async with await Client.sign_up(shared_server, "owner") as owner:
         room = await owner.create_room()
         values = {"origin": "sms", "transport": "carrier-pigeon"} if kind in LIVE_WITH_NEW_VALUES else {}
-        with LaterServer(shared_server.url, **values) as later:
+        with LaterServer(shared_server.recorded_url, **values) as later:
             for one in await a_call(shared_server, begin, room["name"], later.url, kind, kind):
                 others = {name: model for name, model in one["seen"].items() if name not in MODELS}
                 assert list(others.values()) == [one["other"]], others
@@ -207,7 +207,7 @@ def test_parameters_of_an_operation_have_distinct_names():
         for method, operation in item.items():
             if method == "parameters":
                 continue
-            listed = [contract._resolved(one) for one in item.get("parameters", []) + operation.get("parameters", [])]
+            listed = [contract.schemas.resolved(one) for one in item.get("parameters", []) + operation.get("parameters", [])]
             names = [re.sub("[^a-z]", "", one["name"].lower()) for one in listed]
             assert len(set(names)) == len(names), f"{operation['operationId']}: {names}"
 
