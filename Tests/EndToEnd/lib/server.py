@@ -188,6 +188,8 @@ class Server:
 
     def discard(self) -> None:
         """Ends the process however it is; for fixtures."""
+        # Also of one that ended by itself: the port may be somebody else's next.
+        exchanges.serves_no_more(self.port)
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self._reap(5)
