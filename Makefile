@@ -6,6 +6,8 @@ SCALE ?= 1
 FIRST_BUILD := "The first build compiles every dependency: about 15 minutes on 2 cores. Later ones take seconds."
 # A second build directory, as instrumented objects cannot be linked with the others.
 SANITIZED := .build-sanitized
+# What the end-to-end tests generate of the contract, and compile.
+GENERATED := .build-generated
 
 .NOTPARALLEL:
 .PHONY: run build install-tests test test-swift test-end-to-end lint check test-long bench clean
@@ -32,7 +34,9 @@ install-tests:
 	@.ci/install-tests
 
 test-end-to-end: test-swift
+	rm -rf Tests/EndToEnd/out/exchanges
 	SCALE=$(SCALE) $(PYTEST) Tests/EndToEnd -q
+	.venv/bin/python Tests/EndToEnd/judge.py --complete
 
 lint: ## Formatting, sizes, banned calls, imports, documentation.
 	@.ci/install-build
@@ -56,4 +60,4 @@ bench: build ## Figures of this machine; see bench/.
 
 clean:
 	swift package clean
-	rm -rf $(SANITIZED) .autobahn Tests/EndToEnd/out
+	rm -rf $(SANITIZED) $(GENERATED) .autobahn Tests/EndToEnd/out

@@ -2,7 +2,7 @@ package import Core
 package import Hub
 package import Logging
 package import NIOCore
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 import WebSocketWire
 

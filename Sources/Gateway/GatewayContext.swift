@@ -1,7 +1,7 @@
 package import Core
 import Foundation
 package import Hummingbird
-package import Logging
+import Logging
 package import NIOCore
 
 /// What one request carries through the middleware to its controller.

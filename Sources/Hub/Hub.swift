@@ -1,7 +1,7 @@
 package import Core
 package import Logging
 package import NIOCore
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// Carries committed events to those who read: one fan-out table on each event loop, fed by the store's tail.

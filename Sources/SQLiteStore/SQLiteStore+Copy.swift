@@ -1,6 +1,6 @@
 package import Core
 import Foundation
-package import Hub
+import Hub
 
 extension SQLiteStore: CopyingStore {
     package func copy(

@@ -1,4 +1,4 @@
-package import Crypto
+import Crypto
 import Foundation
 
 /// How one side proves who it is to a TURN server (RFC 8489, 9.2): nothing at first, then by what the server's

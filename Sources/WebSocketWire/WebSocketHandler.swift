@@ -1,5 +1,5 @@
 package import NIOCore
-package import NIOHTTP1
+import NIOHTTP1
 package import NIOWebSocket
 
 /// Drives one ``WebSocketConnectionStateMachine`` in a channel: frames in, callbacks out; pings, pongs and the closing

@@ -1,7 +1,7 @@
 import AsyncHTTPClient
 package import Core
 import Foundation
-package import Logging
+import Logging
 import NIOCore
 import NIOHTTP1
 import NIOPosix

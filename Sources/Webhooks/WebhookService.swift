@@ -2,7 +2,7 @@ package import Core
 import Foundation
 package import Hub
 package import Logging
-package import ServiceLifecycle
+import ServiceLifecycle
 import Synchronization
 
 /// Delivers the log's events to all webhooks: each gets its own in the log's order, one after the other, and a receiver

@@ -4,10 +4,14 @@ import asyncio
 import os
 import random
 import resource
+import time
 
 import pytest
 
+import judge
+from lib import exchanges
 from lib.client import Client
+from lib.contract import Contract
 from lib.raw_http import assert_answers_others, settled_sockets
 from lib.server import Server, wait_until
 
@@ -19,6 +23,20 @@ def pytest_configure(config) -> None:
     # The slow reader test holds 1 000 connections, and each test process may.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
+    if not config.option.collectonly:
+        exchanges.begin(f"{time.time():.0f}-{os.getpid()}")
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Every exchange of this run is held against the contract; whether all of it was provoked, `judge.py` asks."""
+    file = exchanges.end()
+    if file is None:
+        return
+    judgement = judge.Judgement(Contract.shared()).hear(judge.read([file]))
+    terminalreporter.section("contract")
+    terminalreporter.write_line("\n".join(judgement.lines(is_complete=False)))
+    if judgement.differences:
+        terminalreporter._session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_collection_modifyitems(items) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from lib.bridges import is_drained, is_live, make_bridge
+from lib.bridges import is_drained, is_live, make_bridge, url
 from lib.calls import ANSWER, OFFER, start
 from lib.client import Client
 from lib.inbox import Inbox
@@ -12,8 +12,6 @@ from lib.server import Server, until
 from lib.wires import Follower
 
 pytestmark = pytest.mark.anyio
-
-URL = "ws://127.0.0.1:{port}/ws/{{room}}?username={{username}}&color={{color}}"
 
 
 async def ring(server_factory, count: int):
@@ -24,7 +22,7 @@ async def ring(server_factory, count: int):
         await person.create_room(name="balai")
     for n, admin in enumerate(admins):
         far = servers[(n + 1) % count]
-        await admin.post("/v1/admin/bridges", {"name": "ring", "room": "balai", "url": URL.format(port=far.port)}, expect=201)
+        await admin.post("/v1/admin/bridges", {"name": "ring", "room": "balai", "url": url(far.port)}, expect=201)
     for admin in admins:
         await is_live(admin, "ring")
     return servers, admins, people

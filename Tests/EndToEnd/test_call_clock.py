@@ -85,7 +85,7 @@ async def test_a_ring_ends_in_time_although_the_caller_was_killed_and_the_server
         phone = budi.with_device("phone")
         async with await reader(budi, "sse") as laptop, await reader(phone, "poll", wait=5) as mobile:
             caller = subprocess.Popen(
-                ["curl", "-sN", "-H", f"Authorization: Bearer {ani.token}", f"{server.url}/v1/events/stream"],
+                ["curl", "-sN", "-H", f"Authorization: Bearer {ani.token}", f"{server.recorded_url}/v1/events/stream"],
                 stdout=subprocess.PIPE)
             assert caller.stdout.readline(), "the caller reads"
             call = await start(ani, room, [budi], seconds=10)

@@ -33,7 +33,7 @@ async def tab(browser, client: Client, call: str, leave_token: str | None):
     page = await browser.new_page()
     ticket = (await client.post("/v1/stream-tickets", expect=201))["ticket"]
     await page.evaluate(SCRIPT, [
-        f"{client.server.url}/v1/events/stream?ticket={ticket}", f"{client.server.url}{call}/leave", leave_token])
+        f"{client.server.recorded_url}/v1/events/stream?ticket={ticket}", f"{client.server.recorded_url}{call}/leave", leave_token])
     return page
 
 

@@ -79,7 +79,7 @@ async def test_progress_goes_to_a_terminal_only(server, tmp_path):
     await some_calls(server)
     outside, inside = pty.openpty()
     exported = subprocess.run(
-        [BINARY, "calls", "export", "--url", server.url], env=environment(data_dir=server.data), stderr=inside,
+        [BINARY, "calls", "export", "--url", server.recorded_url], env=environment(data_dir=server.data), stderr=inside,
         stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=30)
     os.close(inside)
     os.close(outside)

@@ -155,7 +155,7 @@ async def test_a_native_event_source_survives_rotation_restart_and_refusal(serve
         try:
             await page.page.goto(page_url)
             ticket = (await reader.post("/v1/stream-tickets", expect=201))["ticket"]
-            await page.page.evaluate("url => listen(url)", f"{server.url}/v1/events/stream?ticket={ticket}")
+            await page.page.evaluate("url => listen(url)", f"{server.recorded_url}/v1/events/stream?ticket={ticket}")
             await page.wait_for("stream.ready")
             talker = Talker(writer, room, ledger)
             talking = asyncio.create_task(talker.run())

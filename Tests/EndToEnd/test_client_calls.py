@@ -48,6 +48,17 @@ async def sees(page: ModulePage, other: str, seconds: float = 40) -> None:
         raise AssertionError(f"{error}: {await page.run('seen.calls')}") from None
 
 
+@contextlib.asynccontextmanager
+async def two_in_a_call(server: Server):
+    """Two pages, the first of which called and sees the other; and the call's id."""
+    async with chromium() as browser:
+        (caller, joiner), room = await enter(browser, server, 2)
+        call = await start_call(caller, room)
+        await join_call(joiner, call)
+        await sees(caller, joiner.id)
+        yield caller, joiner, call
+
+
 async def reason_of_end(page: ModulePage) -> str:
     return await page.wait_for(
         "seen.calls.find(([what]) => what === 'ended')?.[1].reason", "the call is over in the page")
@@ -59,11 +70,7 @@ async def record_of(page: ModulePage, call: str) -> dict:
 
 async def test_two_pages_see_and_hear_one_another(server_factory):
     server = server_factory(**ICE).start()
-    async with chromium() as browser:
-        (ani, budi), room = await enter(browser, server, 2)
-        call = await start_call(ani, room)
-        await join_call(budi, call)
-        await sees(ani, budi.id)
+    async with two_in_a_call(server) as (ani, budi, call):
         await sees(budi, ani.id)
         await ani.wait_for("user => inbound(user).then((now) => now.audioPackets > 10)", "Budi is heard", argument=budi.id)
 
@@ -117,11 +124,7 @@ async def test_three_pages_form_a_mesh(server_factory):
 async def test_both_sides_that_restart_at_once_keep_their_media(server_factory):
     """Glare, again and again: the server judges, the polite side gives way, and nobody is left in a half state."""
     server = server_factory(**ICE).start()
-    async with chromium() as browser:
-        (ani, budi), room = await enter(browser, server, 2)
-        call = await start_call(ani, room)
-        await join_call(budi, call)
-        await sees(ani, budi.id)
+    async with two_in_a_call(server) as (ani, budi, call):
         for _ in range(5):
             before = [await page.run("user => ufrag(user)", other.id) for page, other in ((ani, budi), (budi, ani))]
             await asyncio.gather(*[page.run("() => call.restartICE()") for page in (ani, budi)])
@@ -137,11 +140,7 @@ async def test_both_sides_that_restart_at_once_keep_their_media(server_factory):
 
 async def test_a_network_that_comes_back_restarts_ice_and_media_goes_on(server_factory):
     server = server_factory(**ICE).start()
-    async with chromium() as browser:
-        (ani, budi), room = await enter(browser, server, 2)
-        call = await start_call(ani, room)
-        await join_call(budi, call)
-        await sees(ani, budi.id)
+    async with two_in_a_call(server) as (ani, budi, call):
         old = await budi.run("user => ufrag(user)", ani.id)
         await budi.page.context.set_offline(True)
         await budi.page.context.set_offline(False)
@@ -189,11 +188,7 @@ async def test_another_tab_takes_the_call_over_when_it_says_so(server_factory):
 async def test_a_lease_that_ran_out_is_taken_again(server_factory):
     """The server's word is put into the page's mouth, as the real one takes 75 seconds of silence."""
     server = server_factory(**ICE).start()
-    async with chromium() as browser:
-        (ani, budi), room = await enter(browser, server, 2)
-        call = await start_call(ani, room)
-        await join_call(budi, call)
-        await sees(ani, budi.id)
+    async with two_in_a_call(server) as (ani, budi, call):
         old = await budi.run("call.leg")
         await budi.run(
             """() => call.events.emit("event", {
@@ -231,11 +226,7 @@ async def test_a_relayed_call_lives_on_when_its_credentials_run_out(server_facto
 
 async def test_the_screen_takes_the_place_of_the_camera_and_gives_it_back(server_factory):
     server = server_factory(**ICE).start()
-    async with chromium() as browser:
-        (ani, budi), room = await enter(browser, server, 2)
-        call = await start_call(ani, room)
-        await join_call(budi, call)
-        await sees(ani, budi.id)
+    async with two_in_a_call(server) as (ani, budi, call):
         # A canvas stands for the screen, as a browser without a window has none to share.
         await budi.run("""() => {
             const canvas = Object.assign(document.createElement("canvas"), { width: 400, height: 200 });

@@ -133,7 +133,7 @@ http {{
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
     server {{
         listen 127.0.0.1:{port};
-        location / {{ proxy_pass http://127.0.0.1:{server}; proxy_set_header Host $http_host; {more} }}
+        location / {{ proxy_pass {server}; proxy_set_header Host $http_host; {more} }}
     }}
 }}
 """
@@ -147,7 +147,7 @@ def nginx(folder: Path, server: Server, more: str = ""):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, server=server.port, more=more))
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, server=server.recorded_url, more=more))
     process = subprocess.Popen([program, "-p", str(folder), "-c", "nginx.conf"], stderr=subprocess.PIPE)
 
     def answers() -> bool:

@@ -23,7 +23,7 @@ class Command:
 
     def __call__(self, *arguments: str, ok: bool = True, stdin: str = "") -> str:
         result = subprocess.run(
-            [BINARY, *arguments, "--url", self.server.url], env=environment(**self.settings()), input=stdin,
+            [BINARY, *arguments, "--url", self.server.recorded_url], env=environment(**self.settings()), input=stdin,
             capture_output=True, text=True, timeout=30)
         assert (result.returncode == 0) == ok, f"{arguments}: {result.returncode}\n{result.stdout}\n{result.stderr}"
         return result.stdout if ok else result.stderr
@@ -66,6 +66,26 @@ def test_rooms_users_and_messages_by_the_command_line(server: Server):
     assert "archived" in siti("send", "dapur", "masih ada orang?", ok=False)
 
 
+def test_a_password_is_changed_and_a_guest_becomes_an_account(server: Server):
+    admin = Command(server)
+    (made,) = admin.json("user", "create", "siti", "--password", stdin="rahasia sekali\n")
+    siti = Command(server, made["accessToken"])
+    exports = siti("token", "create", "password", "siti", stdin="rahasia sekali\n")
+    other = Command(server, re.search(r"export COMBLANG_TOKEN=(\S+)", exports)[1])
+    assert "currentPassword" in siti("user", "password", stdin="salah sekali\nlebih rahasia\n", ok=False)
+    siti("user", "password", stdin="rahasia sekali\nlebih rahasia\n")
+    siti("user", "show", "me")
+    assert "credentials" in other("user", "show", "me", ok=False).lower()
+    assert "wrong" in admin("token", "create", "password", "siti", stdin="rahasia sekali\n", ok=False)
+    admin("token", "create", "password", "siti", stdin="lebih rahasia\n")
+
+    (guest,) = admin.json("user", "create", "budi")
+    budi = Command(server, guest["accessToken"])
+    budi("user", "password", stdin="\nrahasia sekali\n")
+    assert budi.json("user", "show", "me")[0]["kind"] == "account"
+    admin("token", "create", "password", "budi", stdin="rahasia sekali\n")
+
+
 @pytest.mark.parametrize("arguments, words", [
     (("room", "show", "nowhere"), "no such"),
     (("user", "show", "@nobody"), "no such"),
@@ -88,7 +108,7 @@ async def test_tail_goes_on_behind_its_last_event_after_a_restart(server: Server
         output, remarks = tmp_path / "tail.out", tmp_path / "tail.err"
         with open(output, "wb") as out, open(remarks, "wb") as err:
             tail = subprocess.Popen(
-                [BINARY, "tail", "--url", server.url, "--types", "message.*", "--after", "earliest",
+                [BINARY, "tail", "--url", server.recorded_url, "--types", "message.*", "--after", "earliest",
                  "--cursor-file", str(tmp_path / "cursor")],
                 env=environment(token=client.token), stdin=subprocess.DEVNULL, stdout=out, stderr=err)
         try:
@@ -115,7 +135,7 @@ async def test_tail_goes_on_behind_its_last_event_after_a_restart(server: Server
         after = (await client.say(room, "while nobody listened"))["id"]
         with open(output, "wb") as out:
             tail = subprocess.Popen(
-                [BINARY, "tail", "--url", server.url, "--types", "message.*", "--cursor-file", str(tmp_path / "cursor")],
+                [BINARY, "tail", "--url", server.recorded_url, "--types", "message.*", "--cursor-file", str(tmp_path / "cursor")],
                 env=environment(token=client.token), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL)
         try:
             await until(lambda: output.read_text().endswith("\n"), "tail prints", 20)

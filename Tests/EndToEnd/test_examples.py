@@ -58,7 +58,7 @@ def start(tmp_path, server: Server):
     started: list[Program] = []
 
     def run(name: str, *arguments: str, **variables: str) -> Program:
-        program = Program(tmp_path, name, *arguments, **({"URL": server.url} | variables))
+        program = Program(tmp_path, name, *arguments, **({"URL": server.recorded_url} | variables))
         started.append(program)
         return program
 

@@ -67,7 +67,7 @@ def test_curl_with_http2_in_clear_text_is_answered(server: Server, harmless):
     # curl asks to upgrade on the first request and keeps the connection for the second.
     result = subprocess.run(
         ["curl", "--silent", "--show-error", "--max-time", "10", "--http2", "--write-out", "%{http_code}\n", "--output",
-         "/dev/null", f"{server.url}/readyz", "--output", "/dev/null", f"{server.url}/healthz"],
+         "/dev/null", f"{server.recorded_url}/readyz", "--output", "/dev/null", f"{server.recorded_url}/healthz"],
         capture_output=True, text=True, timeout=30)
     assert result.returncode == 0, result.stderr
     assert result.stdout.split() == ["200", "200"]
@@ -106,8 +106,10 @@ def test_pipelined_requests_are_answered_in_order(server: Server, member, harmle
         for number in range(count):
             for expected in (201, 404):
                 status = int(file.readline().split()[1])
-                length = int(http.client.parse_headers(file)["content-length"])
-                body = json.loads(file.read(length))
+                headers = http.client.parse_headers(file)
+                content = file.read(int(headers["content-length"]))
+                sock.answered(status, headers.items(), content)
+                body = json.loads(content)
                 assert status == expected
                 assert status == 404 or body["content"] == f"number {number}"
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from lib.event_source import EventSourceParser, Frame
 from lib.ledger import Ledger, Sightings
-from lib.wires import EventSourceParser, Frame
 
 STREAM = (
     "\ufeff: a comment\n\n"

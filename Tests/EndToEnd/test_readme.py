@@ -28,7 +28,7 @@ def test_the_call_of_the_readme_works_when_pasted(server: Server, tmp_path):
     # Pasting goes on after a failure; here each block must end well.
     script = "".join(f"{block}\n[ $? -eq 0 ] || exit 1\necho '{MARK}'\n" for block in blocks)
     result = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", script], cwd=tmp_path, env=environment() | {"URL": server.url},
+        ["bash", "-o", "pipefail", "-c", script], cwd=tmp_path, env=environment() | {"URL": server.recorded_url},
         capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
 
     story = f"{result.stdout}\n--- stderr\n{result.stderr}"

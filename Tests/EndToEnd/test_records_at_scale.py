@@ -55,7 +55,7 @@ class Filled:
 
     def __init__(self, directory: Path, calls: int):
         self.calls = calls
-        self.server = Server(directory)
+        self.server = Server(directory, admin_message_search="on")
         subprocess.run(
             # As many calls a person and a room, however many there are: pages are as full.
             [ROOT / "bench/fill", self.server.data, "--calls", str(calls), "--messages", str(calls),
@@ -244,3 +244,40 @@ def test_statistics_over_a_year_are_quick_and_add_up(large, report):
         assert not IS_LONG or sorted(times)[1] < 2, group
     rate = figures["total"]["answerRate"]
     assert 0.5 < rate < 0.7, figures["total"]
+
+
+@pytest.mark.timeout(600)
+def test_search_of_chat_finds_what_a_look_at_every_message_finds_and_is_quick(large, report):
+    """A page takes as long as it takes to find its messages, not as long as there are some."""
+    with closing(sqlite3.connect(f"file:{large.server.data}/comblang.sqlite?mode=ro", uri=True)) as database:
+        words = {}
+        for (content,) in database.execute("SELECT content FROM message"):
+            for word in set(content.lower().split()):
+                words[word] = words.get(word, 0) + 1
+        by_count = sorted(words, key=words.get)
+        rare, common, usual = by_count[0], by_count[-1], by_count[len(by_count) // 2]
+        room = database.execute("SELECT id FROM room WHERE name = 'room-0'").fetchone()[0]
+        report("\n| Search of chat | found | worst of 5, ms |\n|---|---:|---:|")
+        for query, condition, terms in [
+            (f"q={rare}", "1", [rare]), (f"q={common}", "1", [common]), (f"q={common} {usual}", "1", [common, usual]),
+            (f"q={common[:3]}*", "1", [f"{common[:3]}*"]), (f"q={usual}&room=room-0", f"room = '{room}'", [usual]),
+            (f"q={common}&room=room-0", f"room = '{room}'", [common]), ("q=tidakadakatasepertiini", "1", ["tidakada"]),
+        ]:
+            # Words of letters only: a word is between spaces.
+            like = " AND ".join(
+                f"' ' || lower(content) || ' ' LIKE '% {term.rstrip('*')}{'%' if term.endswith('*') else ' %'}'"
+                for term in terms)
+            expected = [row[0] for row in database.execute(
+                f"SELECT id FROM message NOT INDEXED WHERE {condition} AND {like} ORDER BY seq DESC LIMIT 51")]
+            times = []
+            for _ in range(5):
+                begun = time.perf_counter()
+                answer = large.client.get(f"/v1/admin/messages?{query}")
+                times.append((time.perf_counter() - begun) * 1000)
+                assert answer.status_code == 200, answer.text
+            page = answer.json()
+            assert [message["id"] for message in page["items"]] == expected[:50], query
+            assert (page["next"] is not None) == (len(expected) > 50), query
+            report(f"| `{query.replace(rare, 'rare').replace(common, 'common').replace(usual, 'usual')}` "
+                   f"| {len(expected[:50])} | {max(times):.0f} |")
+            assert not IS_LONG or max(times) < 300, (query, times)

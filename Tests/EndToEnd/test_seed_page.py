@@ -216,7 +216,8 @@ async def test_the_page_rejects_and_is_rejected(server):
             return "Panggilan ditolak" in await page.system_messages()
 
         await until(told, "the page says that it was rejected")
-        assert await page.errors() == []
+        # Candidates that the page was sending while the other side declined meet a call that has ended.
+        assert {error["code"] for error in await page.errors()} <= {"not-joined"}
         assert {found["id"] for found in await all_calls(side)} == {first, second}
 
 

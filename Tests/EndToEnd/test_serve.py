@@ -229,9 +229,8 @@ def test_a_second_signal_exits_at_once(server: Server):
 
     token = asyncio.run(prepare())
     # An open stream gives the drain something to wait for.
-    with socket.create_connection(("127.0.0.1", server.port)) as stream:
-        stream.sendall(f"GET /v1/events/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
-        assert b"200" in stream.recv(1000)
+    with httpx.stream("GET", f"{server.url}/v1/events/stream", headers={"Authorization": f"Bearer {token}"}) as stream:
+        assert stream.status_code == 200
         server.terminate()
         start = time.monotonic()
         server.process.send_signal(signal.SIGTERM)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from conftest import SCALE
 from lib.client import Client
+from lib.event_source import EventSourceParser
 from lib.server import Server, until
-from lib.wires import Connection, EventSourceParser, Follower, PeerClosed
+from lib.wires import Connection, Follower, PeerClosed
 
 STREAMS = 1000
 SLOW = 50

@@ -8,10 +8,11 @@ import pytest
 import websockets
 
 from lib.client import Client
+from lib.event_source import EventSourceParser
 from lib.inbox import Inbox
 from lib.ledger import seq
 from lib.server import Server, until
-from lib.wires import WIRES, Connection, EventSourceParser, Follower
+from lib.wires import WIRES, Connection, Follower
 
 STREAMS = ("sse", "ndjson", "websocket")
 LIMIT = 8

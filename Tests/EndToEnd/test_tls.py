@@ -14,9 +14,10 @@ import websockets
 from playwright.async_api import async_playwright
 
 from lib.certificates import Authority, common_name
+from lib.exchanges import Exchange
 from lib.http2 import Http2
 from lib.raw_http import settled_sockets
-from lib.server import BINARY, Server, assert_one_line_error, environment, until, wait_until
+from lib.server import BINARY, Server, assert_one_line_error, comblang, environment, until, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -53,9 +54,26 @@ class Secure:
                 return common_name(secure.getpeercert(binary_form=True))
 
     def curl(self, path: str, *arguments: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            ["curl", "-sS", "-m", "20", "--cacert", str(self.authority.root), self.server.url + path, *arguments],
-            capture_output=True, text=True)
+        heads = self.certificate.with_name("heads.txt")
+        result = subprocess.run(
+            ["curl", "-sS", "-m", "20", "--cacert", str(self.authority.root), "-D", heads, self.server.url + path,
+             *arguments], capture_output=True, text=True)
+        if result.returncode == 0:
+            self._write_down(path, arguments, heads.read_text(), result.stdout)
+        return result
+
+    def _write_down(self, path: str, arguments: tuple[str, ...], heads: str, body: str) -> None:
+        """What nobody can hear under TLS, as curl tells it."""
+        given = dict(zip(arguments, arguments[1:]))
+        fields = [given["-H"].split(": ", 1)] if "-H" in given else []
+        data = given.get("-d", "").encode()
+        exchange = Exchange("curl", "POST" if "-d" in given else "GET", path, fields, data)
+        first, *lines = heads.strip().split("\n")
+        exchange.answered(int(first.split()[1]), [line.strip().split(": ", 1) for line in lines])
+        exchange.received(body.encode())
+        # What -w adds is not the server's, and a file is not read here.
+        is_whole = "-w" not in given and not data.startswith(b"@")
+        exchange.finish(is_whole)
 
 
 @pytest.fixture
@@ -282,6 +300,34 @@ def test_a_changed_file_is_noticed_without_a_signal(server_factory, tmp_path):
     assert secure.shown() == "first"
     secure.renew("second")
     wait_until(lambda: secure.shown() == "second", "the new certificate is shown", 20)
+
+
+def test_commands_trust_the_authority_that_they_are_told(secure: Secure):
+    root = ("--certificate-authority", secure.authority.root)
+    reach = ("--url", secure.server.url, "--data-dir", secure.server.data)
+    assert comblang("room", "create", "serambi", *reach, *root).returncode == 0
+    listed = comblang("room", "list", *reach, certificate_authority=secure.authority.root)
+    assert listed.returncode == 0 and "serambi" in listed.stdout
+    exported = comblang("calls", "export", *reach, *root)
+    assert exported.returncode == 0, exported.stderr
+    with subprocess.Popen(
+            [BINARY, "tail", "--after", "earliest", *map(str, reach + root)], env=environment(), text=True,
+            stdout=subprocess.PIPE) as tail:
+        assert "room.created" in tail.stdout.readline()
+        tail.terminate()
+    assert_one_line_error(comblang("room", "list", *reach), "certificate is not trusted", "--certificate-authority")
+    assert_one_line_error(comblang("room", "list", *reach, "--certificate-authority", secure.key), "PEM")
+    assert_one_line_error(comblang("room", "list", *reach, "--certificate-authority", "nowhere.pem"), "nowhere.pem")
+    stranger = Authority(secure.authority.directory / "other")
+    assert_one_line_error(
+        comblang("room", "list", *reach, "--certificate-authority", stranger.root), "certificate is not trusted")
+    named = ("--url", secure.server.url.replace("127.0.0.1", "127.0.0.2"), "--data-dir", secure.server.data)
+    assert_one_line_error(comblang("room", "list", *named, *root), "127.0.0.2")
+
+
+def test_a_command_that_finds_no_tls_says_so(server: Server):
+    url = server.url.replace("http:", "https:")
+    assert_one_line_error(comblang("room", "list", "--url", url, "--data-dir", server.data), "does not speak TLS")
 
 
 def test_drain_ends_http2_streams_and_the_process(secure: Secure):

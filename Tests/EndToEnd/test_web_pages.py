@@ -10,6 +10,7 @@ import yaml
 from lib.browser import PICTURES, chromium
 from lib.client import Client
 from lib.server import ROOT, Server, environment, until
+from lib.tap import recorded
 
 PHONE = {"viewport": {"width": 390, "height": 800}, "is_mobile": True, "has_touch": True}
 DESK = {"viewport": {"width": 1200, "height": 850}}
@@ -35,7 +36,7 @@ class Visitor:
     @classmethod
     async def come(cls, browser, url: str, name: str, **how) -> "Visitor":
         self = cls(await (await browser.new_context(**how)).new_page(), name)
-        await self.page.goto(url)
+        await self.page.goto(recorded(url))
         return self
 
     async def enter(self) -> None:
@@ -167,6 +168,44 @@ async def test_what_was_written_is_kept_when_the_server_is_away(server):
         await siti.wait_for("!document.querySelector('#wire').classList.contains('waiting')", "it is back")
 
 
+async def test_where_an_invite_is_needed_the_page_asks_for_it(server_factory):
+    server = server_factory(registration="invite").start()
+    async with chromium() as browser, Client.admin(server) as admin:
+        code = (await admin.post("/v1/admin/invites", {"uses": 1}, expect=201))["code"]
+        link = (await admin.post("/v1/admin/invites", {"uses": 1}, expect=201))["code"]
+        siti = await Visitor.come(browser, server.url, "Siti", **DESK)
+        assert not await siti.page.is_visible("#invite")
+        await siti.page.fill("#name", "Siti")
+        await siti.page.press("#name", "Enter")
+        await siti.page.wait_for_selector("text=Pendaftaran di sini hanya dengan undangan.")
+        await siti.page.fill("#invite", "cbi_salah")
+        await siti.page.press("#invite", "Enter")
+        await siti.page.wait_for_selector("text=Kode undangan itu tidak berlaku.")
+        await siti.picture("page-invite-refused")
+        await siti.page.fill("#invite", code)
+        await siti.enter()
+
+        # By a link, and only as often as it says.
+        budi = await Visitor.come(browser, f"{server.url}/?invite={link}", "Budi", **DESK)
+        await budi.enter()
+        dewi = await Visitor.come(browser, f"{server.url}/?invite={link}", "Dewi", **DESK)
+        await dewi.page.fill("#name", "Dewi")
+        await dewi.page.press("#name", "Enter")
+        await dewi.page.wait_for_selector("text=Kode undangan itu tidak berlaku.")
+        assert {user["displayName"] for user in (await admin.get("/v1/admin/users"))["items"]} >= {"Siti", "Budi"}
+
+
+async def test_where_nobody_may_sign_up_the_page_says_so(server_factory):
+    server = server_factory(registration="closed").start()
+    async with chromium() as browser:
+        siti = await Visitor.come(browser, server.url, "Siti", **DESK)
+        await siti.page.fill("#name", "Siti")
+        await siti.page.press("#name", "Enter")
+        await siti.wait_for("document.querySelector('#sign-in-error').textContent", "closed")
+        assert "ditutup" in await siti.page.inner_text("#sign-in-error")
+        assert not await siti.page.is_visible("#invite")
+
+
 @pytest.mark.parametrize("how", [DESK | {"color_scheme": "light"}, PHONE | {"color_scheme": "dark"}], ids=["desk", "phone"])
 async def test_the_reference_has_every_operation_and_finds_them(server: Server, how):
     contract = yaml.safe_load((ROOT / "openapi/openapi.yaml").read_text())
@@ -198,7 +237,7 @@ async def test_the_reference_has_every_operation_and_finds_them(server: Server, 
         assert await reader.page.is_visible("text=Nothing matches.")
         await reader.page.fill("#search", "")
         assert await reader.page.is_visible("#createUser")
-        await reader.page.goto(f"{server.url}/problems/glare")
+        await reader.page.goto(f"{server.recorded_url}/problems/glare")
         assert await reader.page.is_visible("text=The other side's offer is pending")
         await reader.picture(f"problem-{name}")
         await reader.page.click("text=sendSignal")

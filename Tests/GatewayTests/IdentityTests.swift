@@ -192,4 +192,89 @@ struct IdentityTests {
             #expect(try await alice.get("/v1/users/me").status == 401)
         }
     }
+
+    @Test func anotherPasswordNeedsThePresentOneAndEndsOtherSessions() async throws {
+        try await TestServer.run { server in
+            let siti = try await server.signUp("siti", password: "rahasia sekali")
+            let signIn = { (password: String) in
+                try await server.send(
+                    .post, "/v1/tokens",
+                    ["grant": "password", "username": "siti", "password": .string(password)])
+            }
+            let other = try Person(server: server, signedIn: try await signIn("rahasia sekali").json)
+            for body: JSONValue in [
+                ["password": "lebih rahasia"], ["password": "lebih rahasia", "currentPassword": "salah sekali"],
+            ] {
+                let refused = try await siti.patch("/v1/users/me", body)
+                #expect(refused.status == 422 && refused.field == "currentPassword", "\(refused.text)")
+            }
+            let short: JSONValue = ["password": "pendek", "currentPassword": "rahasia sekali"]
+            #expect(try await siti.patch("/v1/users/me", short).field == "password")
+            let budi = try await server.signUp("budi")
+            #expect(try await budi.patch("/v1/users/@siti", ["password": "lebih rahasia"]).status == 404)
+            let change: JSONValue = ["password": "lebih rahasia", "currentPassword": "rahasia sekali"]
+            #expect(try await siti.patch("/v1/users/me", change).status == 200)
+            #expect(try await siti.get("/v1/users/me").status == 200)
+            #expect(try await other.get("/v1/users/me").status == 401)
+            #expect(try await signIn("rahasia sekali").status == 401)
+            #expect(try await signIn("lebih rahasia").status == 200)
+        }
+    }
+
+    @Test func aGuestBecomesAnAccountByAPassword() async throws {
+        try await TestServer.run { server in
+            let budi = try await server.signUp("budi")
+            let upgraded = try await budi.patch("/v1/users/me", ["password": "rahasia sekali"])
+            #expect(upgraded.status == 200 && upgraded.json["kind"] == "account")
+            let (now, ids) = (server.clock.now.advanced(by: .seconds(48 * 3600)), server.gateway.ids)
+            let expired = try await server.store.write { try $0.expireGuests(now: now, ids: ids, limit: 9) }
+            #expect(expired == 0)
+            let signedIn = try await server.send(
+                .post, "/v1/tokens", ["grant": "password", "username": "budi", "password": "rahasia sekali"])
+            #expect(signedIn.status == 200)
+        }
+    }
+
+    @Test func twoChangesAtOnceAreOne() async throws {
+        try await TestServer.run { server in
+            let siti = try await server.signUp("siti", password: "rahasia sekali")
+            let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+                for number in 0..<4 {
+                    group.addTask {
+                        try await siti.patch(
+                            "/v1/users/me",
+                            ["password": .string("rahasia \(number)"), "currentPassword": "rahasia sekali"]
+                        ).status
+                    }
+                }
+                return try await group.reduce(into: [Int]()) { $0.append($1) }
+            }
+            #expect(statuses.sorted() == [200, 422, 422, 422])
+        }
+    }
+
+    @Test func aKeyChangesAProfileButNoPassword() async throws {
+        try await TestServer.run { server in
+            let siti = try await server.signUp("siti", password: "rahasia sekali")
+            let made = try await siti.post("/v1/users/me/api-keys", ["name": "bot", "scopes": ["profile:write"]])
+            let key = made.json["key"]?.stringValue
+            let renamed = try await server.send(.patch, "/v1/users/me", ["displayName": "Siti"], token: key)
+            #expect(renamed.status == 200)
+            let change: JSONValue = ["password": "lebih rahasia", "currentPassword": "rahasia sekali"]
+            let refused = try await server.send(.patch, "/v1/users/me", change, token: key)
+            #expect(refused.status == 403 && refused.slug == "insufficient-scope")
+        }
+    }
+
+    @Test func guessesOfThePresentPasswordAreCounted() async throws {
+        var settings = GatewaySettings()
+        settings.rates = RateSettings(quotas: [.passwords: RateQuota(3, in: .seconds(60))])
+        try await TestServer.run(.ahc(.http), settings: settings) { server in
+            let siti = try await server.signUp("siti", password: "rahasia sekali")
+            let guess: JSONValue = ["password": "lebih rahasia", "currentPassword": "salah sekali"]
+            var statuses: [Int] = []
+            for _ in 0..<4 { statuses.append(try await siti.patch("/v1/users/me", guess).status) }
+            #expect(statuses == [422, 422, 422, 429])
+        }
+    }
 }

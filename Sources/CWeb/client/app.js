@@ -98,7 +98,11 @@ async function signInWith(action) {
         await enter();
     } catch (error) {
         $("sign-in-error").textContent = explain(error);
-        if (Problem.from(error).slug === "invite-required") showInvite("");
+        if (Problem.from(error).slug !== "invite-required") return;
+        const tried = $("invite").value.trim();
+        if (tried) $("sign-in-error").textContent = "Kode undangan itu tidak berlaku. Periksa lagi atau minta yang baru.";
+        showInvite(tried);
+        $("invite").select();
     }
 }
 

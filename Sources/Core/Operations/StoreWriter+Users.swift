@@ -25,14 +25,28 @@ package struct NewUser: Sendable {
     }
 }
 
+/// Another password, whose owner was found to know the former one.
+package struct PasswordChange: Sendable {
+    package let hash: String
+    /// As it was when that was found; `nil` for none.
+    package let former: String?
+
+    package init(hash: String, former: String?) {
+        self.hash = hash
+        self.former = former
+    }
+}
+
 /// What somebody changes about themselves; `nil` stays as it is.
 package struct ProfileChange: Sendable {
     package var displayName: String?
     package var color: String?
+    package var password: PasswordChange?
 
-    package init(displayName: String? = nil, color: String? = nil) {
+    package init(displayName: String? = nil, color: String? = nil, password: PasswordChange? = nil) {
         self.displayName = displayName
         self.color = color
+        self.password = password
     }
 }
 
@@ -96,15 +110,28 @@ extension StoreWriter {
         return (user, session)
     }
 
-    /// Changes the asker's own profile; members and messages show it from then on.
+    /// Changes the asker's own profile; members and messages show it from then on. Another password ends all other
+    /// sessions of theirs, and makes an account of a guest.
     ///
-    /// - throws: ``Problem`` `validation-failed`, `unauthorized` if the asker was deleted meanwhile.
+    /// - throws: ``Problem`` `validation-failed`, also for a password that was changed meanwhile; `unauthorized` if the
+    ///   asker was deleted meanwhile.
     package func changeProfile(_ change: ProfileChange, as acting: Acting) throws -> User {
         if let displayName = change.displayName { try FieldRules.displayName(displayName) }
         if let color = change.color { try FieldRules.color(color) }
         var user = try self.presentUser(acting)
         user.displayName = change.displayName ?? user.displayName
         user.color = change.color ?? user.color
+        if let password = change.password {
+            guard user.kind != .bridged else {
+                throw Problem.invalid("password", "must not be given: you live elsewhere")
+            }
+            guard user.passwordHash == password.former else { throw Problem.wrongPresentPassword }
+            user.passwordHash = password.hash
+            user.kind = .account
+            for session in try self.sessions(of: user.id) where session.id != acting.device.session {
+                try self.revoke(session, now: acting.now)
+            }
+        }
         try self.update(user)
         try self.appendUserChanged(user.id, at: acting.now)
         return user
@@ -186,4 +213,9 @@ extension StoreWriter {
         try self.append(
             EventDraft(.userChanged, to: [], actor: user, at: now, data: JSON.text(UserChangedPayload(user: user))))
     }
+}
+
+extension Problem {
+    /// Whoever changes a password proves that they know the present one.
+    package static let wrongPresentPassword = Problem.invalid("currentPassword", "must be the present password")
 }

@@ -13,6 +13,8 @@ struct SignUpRequest: Decodable, Sendable {
 struct ProfileRequest: Decodable, Sendable {
     let displayName: String?
     let color: String?
+    let password: String?
+    let currentPassword: String?
 }
 
 /// `PATCH /v1/admin/users/{user}`.

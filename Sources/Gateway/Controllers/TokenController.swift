@@ -17,13 +17,9 @@ struct TokenController: Sendable {
         case .password:
             guard let username = body.username else { throw Problem.invalid("username", "is required") }
             guard let password = body.password else { throw Problem.invalid("password", "is required") }
-            let address = self.gateway.clientAddress(request, context)
-            if let verdict = self.gateway.limiter.takePassword(of: username, at: address) {
-                context.rate.verdict = verdict
-                try verdict.requireAllowed()
+            signedIn = try await self.gateway.countingPasswords(of: username, request, context) {
+                try await self.gateway.signIn.signIn(username: username, password: password)
             }
-            signedIn = try await self.gateway.signIn.signIn(username: username, password: password)
-            self.gateway.limiter.passwordWasRight(of: username, at: address)
         case .refresh:
             guard let token = body.refreshToken else { throw Problem.invalid("refreshToken", "is required") }
             signedIn = try await self.gateway.countingRefusals(request, context) {

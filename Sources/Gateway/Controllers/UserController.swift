@@ -1,4 +1,5 @@
 import Core
+import Hub
 import Hummingbird
 
 /// `/v1/users`: sign-up, who is there, one's own profile.
@@ -53,9 +54,25 @@ struct UserController: Sendable {
         let reference = try context.userReference()
         let body = try await request.readBody().decode(ProfileRequest.self)
         let allVisible = self.gateway.settings.allUsersVisible
+        let identity = try context.requireIdentity()
+        var password: PasswordChange?
+        if let new = body.password {
+            // A key that could would lock its user out, and outlive that.
+            try identity.require(nil)
+            // Before the work of hashing.
+            try await self.gateway.store.read {
+                _ = try $0.requireSelf(reference, identity.user, allVisible: allVisible)
+            }
+            password = try await self.gateway.countingPasswords(
+                of: identity.user.username ?? "", request, context
+            ) {
+                try await self.gateway.signIn.passwordChange(
+                    to: new, from: body.currentPassword, of: identity.user.id)
+            }
+        }
+        let change = ProfileChange(displayName: body.displayName, color: body.color, password: password)
         return try await self.gateway.write(request, context) { store, acting in
             try store.requireSelf(reference, acting.user, allVisible: allVisible)
-            let change = ProfileChange(displayName: body.displayName, color: body.color)
             return try Answer(.ok, UserPayload(try store.changeProfile(change, as: acting)))
         }
     }

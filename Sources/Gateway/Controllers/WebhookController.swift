@@ -17,12 +17,13 @@ struct WebhookController: Sendable {
         admin.get("/v1/webhooks/:webhook/attempts", use: self.listAttempts)
     }
 
-    /// No `Idempotency-Key`: an answer that is kept would keep the secret.
+    /// The answer that an `Idempotency-Key` keeps holds the secret, which the database has anyway.
     @Sendable private func create(_ request: Request, _ context: GatewayContext) async throws -> Response {
-        let body = try await request.readBody().decode(NewWebhookRequest.self)
+        let bytes = try await request.readBody()
+        let body = try bytes.decode(NewWebhookRequest.self)
         let url = try Self.checked(body.url)
         let secret = SecretToken.makeWebhookSecret()
-        return try await self.gateway.write(request, context) { store, acting in
+        return try await self.gateway.write(request, context, body: bytes, creating: true) { store, acting in
             let change = WebhookChange(description: body.description, types: body.types)
             let webhook = try store.makeWebhook(
                 change, url: url, room: body.room.map { RoomReference($0) }, secret: secret, as: acting)
@@ -72,10 +73,11 @@ struct WebhookController: Sendable {
         }
     }
 
+    /// Takes an `Idempotency-Key`: a second secret after a lost answer would push out the one that the receiver has.
     @Sendable private func rotateSecret(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let id = try context.identifier("webhook", as: WebhookID.self)
         let secret = SecretToken.makeWebhookSecret()
-        return try await self.gateway.write(request, context) { store, acting in
+        return try await self.gateway.write(request, context, creating: true) { store, acting in
             let webhook = try store.rotateSecret(of: id, to: secret, as: acting)
             return try Answer(.ok, WebhookPayload(webhook, epoch: store.logBounds().epoch, secret: secret))
         }

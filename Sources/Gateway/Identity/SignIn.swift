@@ -69,6 +69,20 @@ package struct SignIn: Sendable {
         return try await self.answer(user, session, refreshToken, now: now)
     }
 
+    /// Hashes another password for a user who proves to know the present one; who has none needs no proof.
+    ///
+    /// - throws: ``Problem`` `validation-failed`, `unavailable`.
+    func passwordChange(to password: String, from current: String?, of user: UserID) async throws -> PasswordChange {
+        try PasswordHasher.check(password)
+        let former = try await self.store.read { try $0.user(user)?.passwordHash }
+        if let former {
+            guard let current, current.unicodeScalars.count <= Limits.passwordCharactersMax,
+                try await self.passwords.isRight(current, for: former)
+            else { throw Problem.wrongPresentPassword }
+        }
+        return PasswordChange(hash: try await self.passwords.hash(password), former: former)
+    }
+
     /// Exchanges a refresh token for the next pair.
     ///
     /// - throws: ``Problem`` `unauthorized`; what that revoked is committed.

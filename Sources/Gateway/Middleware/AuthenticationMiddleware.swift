@@ -49,6 +49,22 @@ extension Gateway {
             throw problem
         }
     }
+
+    /// Counts an attempt at a user's password, by name and address, until it proves right.
+    ///
+    /// - throws: what `attempt` throws; ``Problem`` `rate-limited` before it.
+    func countingPasswords<Value>(
+        of username: String, _ request: Request, _ context: GatewayContext, _ attempt: () async throws -> Value
+    ) async throws -> Value {
+        let address = self.clientAddress(request, context)
+        if let verdict = self.limiter.takePassword(of: username, at: address) {
+            context.rate.verdict = verdict
+            try verdict.requireAllowed()
+        }
+        let value = try await attempt()
+        self.limiter.passwordWasRight(of: username, at: address)
+        return value
+    }
 }
 
 extension Request {

@@ -19,7 +19,10 @@ struct CrossOriginMiddleware: RouterMiddleware {
     ) async throws -> Response {
         guard let origin = request.headers[.origin] else { return try await next(request, context) }
         let isPreflight = request.method == .options && request.headers[.accessControlRequestMethod] != nil
-        var response = isPreflight ? Response(status: .noContent) : try await next(request, context)
+        // A preflight gets no further, so that it gets its id here.
+        var response =
+            isPreflight
+            ? Response(status: .noContent, headers: [.requestID: context.requestID]) : try await next(request, context)
         for field in Self.fields(for: origin, allowedOrigins: self.allowedOrigins) {
             if isPreflight, field.name == .accessControlExposeHeaders { continue }
             response.headers[field.name] = field.value

@@ -1,6 +1,6 @@
 package import Core
 import Foundation
-package import Hub
+import Hub
 package import Hummingbird
 
 extension Gateway {

@@ -1,8 +1,8 @@
-package import CWeb
+import CWeb
 import Core
 import Crypto
 package import Foundation
-package import HTTPTypes
+import HTTPTypes
 import Hummingbird
 import NIOCore
 import NIOFoundationCompat

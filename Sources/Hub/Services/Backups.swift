@@ -1,6 +1,6 @@
 package import Core
 package import Logging
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// Makes the backups that were noted down, one after the other, and writes down how far they are.
 package final class Backups: Service {

@@ -1,6 +1,6 @@
 package import Core
 package import Logging
-package import ServiceLifecycle
+import ServiceLifecycle
 
 /// Does something again and again until the graceful shutdown: what deadlines in the database ask for.
 ///
@@ -21,7 +21,7 @@ package struct SweepService: Service {
     }
 
     package func run() async throws {
-        try await cancelWhenGracefulShutdown {
+        await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
                 do {
                     try await self.sweep()

@@ -4,6 +4,7 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 
 /// The commands' way to a server: JSON requests with a token; problems become one-line failures.
 struct APIClient: Sendable {
@@ -17,20 +18,28 @@ struct APIClient: Sendable {
     /// Without a slash at its end.
     let baseURL: String
     let token: String?
+    /// What is trusted instead of the system's authorities.
+    private let authority: [NIOSSLCertificate]?
 
     private static let requestTimeout = TimeAmount.seconds(30)
     static let answerBytesMax = 16 * 1024 * 1024
 
     /// A server that is not there is told of at once: whoever tries again decides so by themselves.
-    static var configuration: HTTPClient.Configuration {
+    var configuration: HTTPClient.Configuration {
         var configuration = HTTPClient.Configuration(
             redirectConfiguration: .disallow, timeout: HTTPClient.Configuration.Timeout(connect: .seconds(10)))
         configuration.connectionPool.retryConnectionEstablishment = false
+        if let authority {
+            var tls = TLSConfiguration.makeClientConfiguration()
+            tls.trustRoots = .certificates(authority)
+            configuration.tlsConfiguration = tls
+        }
         return configuration
     }
 
-    /// - throws: ``CommandFailure`` unless `url` is an http or https address.
-    init(url: String, token: String?) throws(CommandFailure) {
+    /// - parameter authority: the path of a PEM file, of the only authorities to trust; the system's if `nil`.
+    /// - throws: ``CommandFailure`` unless `url` is an http or https address and the file can be read.
+    init(url: String, token: String?, authority: String? = nil) throws(CommandFailure) {
         guard let parts = URLComponents(string: url), parts.scheme == "http" || parts.scheme == "https",
             parts.host?.isEmpty == false
         else {
@@ -38,6 +47,17 @@ struct APIClient: Sendable {
         }
         self.baseURL = String(url.reversed().drop { $0 == "/" }.reversed())
         self.token = token
+        self.authority = try authority.map { path throws(CommandFailure) in
+            guard let certificates = try? NIOSSLCertificate.fromPEMFile(path), !certificates.isEmpty else {
+                throw CommandFailure("--certificate-authority: \(path) is no PEM file of certificates")
+            }
+            return certificates
+        }
+    }
+
+    /// The same server, for somebody else.
+    init(_ other: APIClient, token: String?) {
+        (self.baseURL, self.token, self.authority) = (other.baseURL, token, other.authority)
     }
 
     /// - parameters:
@@ -55,7 +75,7 @@ struct APIClient: Sendable {
                 request.body = .bytes(ByteBuffer(bytes: try JSON.encode(body)))
             }
             if let idempotencyKey { request.headers.add(name: "Idempotency-Key", value: idempotencyKey) }
-            let (status, data) = try await HTTPClient.withHTTPClient(configuration: Self.configuration) { http in
+            let (status, data) = try await HTTPClient.withHTTPClient(configuration: self.configuration) { http in
                 let response = try await http.execute(request, timeout: Self.requestTimeout)
                 let bytes = try await response.body.collect(upTo: Self.answerBytesMax)
                 return (Int(response.status.code), Data(bytes.readableBytesView))
@@ -134,10 +154,18 @@ struct APIClient: Sendable {
         let reason =
             switch error {
             case is NIOConnectionError: "no server listens there"
+            case let error as NIOSSLError: Self.reason(error)
+            case is NIOSSLExtraError: "its certificate is for another name"
             case let error as HTTPClientError: error.shortDescription
             case let error as IOError: error.errnoCode == ECONNREFUSED ? "no server listens there" : "connection lost"
             default: "connection lost"
             }
         return CommandFailure("cannot reach \(self.baseURL): \(reason)")
+    }
+
+    private static func reason(_ error: NIOSSLError) -> String {
+        // BoringSSL's words, as the library gives no case for it.
+        guard "\(error)".contains("CERTIFICATE_VERIFY_FAILED") else { return "it does not speak TLS there" }
+        return "its certificate is not trusted; --certificate-authority names another authority"
     }
 }

@@ -12,17 +12,30 @@ struct ConnectionOptions: ParsableArguments {
             "Where to find the admin token when COMBLANG_TOKEN is not set. (default: COMBLANG_DATA_DIR or ./data)"))
     var dataDir: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "A PEM file of the authorities to trust under https, instead of the system's."
+                + " (default: COMBLANG_CERTIFICATE_AUTHORITY)", valueName: "file"))
+    var certificateAuthority: String?
+
     /// A client that signs in with `COMBLANG_TOKEN`, else with the admin token of the data directory.
     ///
     /// - throws: ``CommandFailure`` when the URL is none or there is no token.
-    func client() throws(CommandFailure) -> APIClient {
-        try APIClient(url: self.url, token: try self.token())
-    }
+    func client() throws(CommandFailure) -> APIClient { try self.client(token: try self.token()) }
 
     /// A client for what needs no credentials.
     ///
     /// - throws: ``CommandFailure`` when the URL is none.
-    func anonymousClient() throws(CommandFailure) -> APIClient { try APIClient(url: self.url, token: nil) }
+    func anonymousClient() throws(CommandFailure) -> APIClient { try self.client(token: nil) }
+
+    /// A client of whoever has this token.
+    ///
+    /// - throws: ``CommandFailure`` when the URL is none, or the certificate authority cannot be read.
+    func client(token: String?) throws(CommandFailure) -> APIClient {
+        try APIClient(
+            url: self.url, token: token,
+            authority: self.certificateAuthority ?? Self.environment("COMBLANG_CERTIFICATE_AUTHORITY"))
+    }
 
     /// An environment variable; `nil` when it is not set or empty.
     static func environment(_ name: String) -> String? {

@@ -70,7 +70,7 @@ actor EventTail {
         query += self.request.rooms.map { (name: "room", value: $0) }
         let request = self.client.request(.GET, self.request.path, query: query)
         // A client for each connection: one that is given up leaves nothing behind.
-        return try await HTTPClient.withHTTPClient(configuration: APIClient.configuration) { http in
+        return try await HTTPClient.withHTTPClient(configuration: self.client.configuration) { http in
             try await self.follow(try await http.execute(request, timeout: .seconds(30)))
         }
     }

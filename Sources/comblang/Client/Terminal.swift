@@ -46,11 +46,11 @@ enum Terminal {
     /// Reads a password: without echo from a terminal, else the first line of stdin.
     ///
     /// - throws: ``CommandFailure`` when there is none.
-    static func readPassword() throws(CommandFailure) -> String {
+    static func readPassword(_ prompt: String = "Password", canBeEmpty: Bool = false) throws(CommandFailure) -> String {
         let isTerminal = isatty(STDIN_FILENO) == 1
         var saved = termios()
         if isTerminal {
-            try? FileHandle.standardError.write(contentsOf: Data("Password: ".utf8))
+            try? FileHandle.standardError.write(contentsOf: Data("\(prompt): ".utf8))
             tcgetattr(STDIN_FILENO, &saved)
             var silent = saved
             silent.c_lflag &= ~tcflag_t(ECHO)
@@ -62,7 +62,7 @@ enum Terminal {
                 try? FileHandle.standardError.write(contentsOf: Data("\n".utf8))
             }
         }
-        guard let line = readLine(strippingNewline: true), !line.isEmpty else {
+        guard let line = readLine(strippingNewline: true), canBeEmpty || !line.isEmpty else {
             throw CommandFailure("a password is needed on standard input")
         }
         return line

@@ -70,7 +70,7 @@ struct TokenCommand: AsyncParsableCommand {
             guard let token = ConnectionOptions.environment("COMBLANG_TOKEN") else {
                 throw CommandFailure("set COMBLANG_TOKEN to the token to revoke")
             }
-            _ = try await APIClient(url: self.connection.url, token: token).send(.DELETE, "/v1/tokens/current")
+            _ = try await self.connection.client(token: token).send(.DELETE, "/v1/tokens/current")
             Terminal.note("revoked")
         }
     }

@@ -7,7 +7,7 @@ struct UserCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "user", abstract: "Create, list, show and delete users; suspend them, make them admins.",
         subcommands: [
-            Create.self, List.self, Show.self, Delete.self, Suspend.self, Unsuspend.self, Role.self,
+            Create.self, List.self, Show.self, Password.self, Delete.self, Suspend.self, Unsuspend.self, Role.self,
             InviteCommand.self,
         ])
 
@@ -84,6 +84,27 @@ struct UserCommand: AsyncParsableCommand {
         func run() async throws {
             let answer = try await self.connection.client().send(.GET, "/v1/users/\(APIClient.escape(self.user))")
             try self.output.write([answer.body], as: UserCommand.table)
+        }
+    }
+
+    struct Password: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Change the password of whoever's COMBLANG_TOKEN it is, which ends their other sessions.",
+            discussion: """
+                Asks for the present one, which is empty where there is none, and for the new one; or reads two lines \
+                of standard input.
+                """
+        )
+
+        @OptionGroup var connection: ConnectionOptions
+
+        func run() async throws {
+            let client = try self.connection.client()
+            let current = try Terminal.readPassword("Present password", canBeEmpty: true)
+            var body = ["password": JSONValue.string(try Terminal.readPassword("New password"))]
+            if !current.isEmpty { body["currentPassword"] = .string(current) }
+            _ = try await client.send(.PATCH, "/v1/users/me", body: .object(body))
+            Terminal.note("changed")
         }
     }
 

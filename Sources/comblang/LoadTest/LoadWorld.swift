@@ -102,9 +102,7 @@ struct LoadWorld: Sendable {
 
 extension LoadWorld.Account {
     /// The same server as this user.
-    fileprivate func client(_ other: APIClient) throws(CommandFailure) -> APIClient {
-        try APIClient(url: other.baseURL, token: self.token)
-    }
+    fileprivate func client(_ other: APIClient) -> APIClient { APIClient(other, token: self.token) }
 }
 
 extension LoadWorld {

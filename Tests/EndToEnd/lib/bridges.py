@@ -2,13 +2,14 @@
 
 from .client import Client
 from .server import until
+from .tap import recorded
 
 URL = "ws://127.0.0.1:{port}/ws/{{room}}?username={{username}}&color={{color}}"
 URL_WITH_ID = URL + "&userId={{userId}}"
 
 
 def url(port: int, with_id: bool = False) -> str:
-    return (URL_WITH_ID if with_id else URL).format(port=port)
+    return recorded((URL_WITH_ID if with_id else URL).format(port=port))
 
 
 async def make_bridge(admin: Client, name: str, room: str, port: int, remote_room: str = "kamar", **more) -> dict:

@@ -9,6 +9,7 @@ from playwright.async_api import Browser, BrowserContext, async_playwright
 
 from .ledger import Ledger, Sightings
 from .server import until
+from .tap import recorded
 
 # Where pictures of a run are looked for.
 PICTURES = Path(__file__).resolve().parents[1] / "out"
@@ -92,7 +93,7 @@ class ModulePage:
     async def open(cls, browser: Browser | BrowserContext, url: str, name: str = "page") -> "ModulePage":
         self = cls(await browser.new_page())
         # A page of the origin without a policy of its own.
-        await self.page.goto(f"{url}/healthz")
+        await self.page.goto(f"{recorded(url)}/healthz")
         await self.page.evaluate(HARNESS)
         username = f"{name}-{next(_numbers)}"
         self.id = await self.page.evaluate(

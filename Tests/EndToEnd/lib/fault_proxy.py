@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 
+from .tap import Tap
+
 CHUNK = 64 * 1024
 HEAD_END = b"\r\n\r\n"
 
@@ -77,17 +79,21 @@ class FaultProxy:
             lines = [line for line in head[:-4].split(b"\r\n") if not line.lower().startswith(b"connection:")]
             head = b"\r\n".join([*lines, b"Connection: close"]) + HEAD_END
         upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", self.server_port)
+        tap = Tap("through a proxy")
         try:
+            tap.sent(head)
             upstream.write(head)
             is_stream = b"/stream?" in head.split(b"\r\n")[0]
-            await self._pass_both_ways((reader, upstream), (upstream_reader, writer), is_stream)
+            await self._pass_both_ways((reader, upstream), (upstream_reader, writer), is_stream, tap)
         finally:
+            tap.close()
             upstream.transport.abort()
 
-    async def _pass_both_ways(self, up, down, is_stream: bool) -> None:
+    async def _pass_both_ways(self, up, down, is_stream: bool, tap: Tap) -> None:
         heard = [asyncio.get_running_loop().time()]
         tasks = [
-            asyncio.create_task(self._pass(*up, heard)), asyncio.create_task(self._answer(*down, heard, is_stream))]
+            asyncio.create_task(self._pass(*up, heard, tap)),
+            asyncio.create_task(self._answer(*down, heard, is_stream, tap))]
         try:
             while not tasks[1].done():
                 now = asyncio.get_running_loop().time()
@@ -106,17 +112,23 @@ class FaultProxy:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: list[float]) -> None:
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: list[float], tap: Tap
+    ) -> None:
         while data := await reader.read(CHUNK):
             heard[0] = asyncio.get_running_loop().time()
+            tap.sent(data)
             writer.write(data)
             await writer.drain()
 
-    async def _answer(self, reader, writer, heard: list[float], is_stream: bool) -> None:
-        writer.write(await reader.readuntil(HEAD_END))
+    async def _answer(self, reader, writer, heard: list[float], is_stream: bool, tap: Tap) -> None:
+        head = await reader.readuntil(HEAD_END)
+        tap.received(head)
+        writer.write(head)
         held = b""
         while data := await reader.read(CHUNK):
             heard[0] = asyncio.get_running_loop().time()
+            tap.received(data)
             if is_stream and self.refuses_streams:
                 self.refused += 1
                 return

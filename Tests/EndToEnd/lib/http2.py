@@ -8,6 +8,8 @@ import h2.config
 import h2.connection
 import h2.events
 
+from .exchanges import Exchange
+
 CANCEL = 8
 
 
@@ -19,6 +21,7 @@ class Http2:
         assert self.socket.selected_alpn_protocol() == "h2"
         self.state = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self.state.initiate_connection()
+        self._exchanges: dict[int, Exchange] = {}
         self._flush()
 
     def _flush(self) -> None:
@@ -30,6 +33,7 @@ class Http2:
         fields = [(":method", "GET"), (":path", path), (":scheme", "https"), (":authority", "127.0.0.1")]
         self.state.send_headers(stream, fields + [(name.lower(), value) for name, value in headers.items()], True)
         self._flush()
+        self._exchanges[stream] = Exchange("by hand", "GET", path, headers.items())
         return stream
 
     def status(self, stream: int, seconds: float = 10) -> int:
@@ -40,7 +44,11 @@ class Http2:
             for event in self.state.receive_data(self.socket.recv(16_384)):
                 if isinstance(event, h2.events.ResponseReceived) and event.stream_id == stream:
                     self._flush()
-                    return int(dict(event.headers)[":status"])
+                    fields = dict(event.headers)
+                    exchange, status = self._exchanges.pop(stream), int(fields[":status"])
+                    exchange.answered(status, [field for field in fields.items() if not field[0].startswith(":")])
+                    exchange.finish(is_whole=False)
+                    return status
             self._flush()
         raise AssertionError(f"no answer within {seconds} s")
 

@@ -25,7 +25,7 @@ class PageParty:
     async def listening(cls, client: Client, browser) -> "PageParty":
         context = await browser.new_context()
         page = await context.new_page()
-        await page.goto(f"{client.server.url}/healthz")
+        await page.goto(f"{client.server.recorded_url}/healthz")
         await page.evaluate(SCRIPT)
         await page.evaluate("token => party.listen(token)", client.token)
         return cls(client, page)

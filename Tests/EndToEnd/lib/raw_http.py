@@ -10,6 +10,9 @@ from contextlib import suppress
 import httpx
 
 from .server import Server, wait_until
+from .tap import Requests
+
+SENT_BYTES_MAX = 512 * 1024
 
 
 def assert_answers_others(server: Server, seconds: float = 5) -> None:
@@ -18,8 +21,39 @@ def assert_answers_others(server: Server, seconds: float = 5) -> None:
     assert answer.status_code == 200 and time.monotonic() - start < seconds
 
 
-def connect(server: Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=20)
+class RawSocket(socket.socket):
+    """A connection that knows what was sent on it, so that an answer is written down with its request."""
+
+    def __init__(self, port: int):
+        sock = socket.create_connection(("127.0.0.1", port), timeout=20)
+        super().__init__(sock.family, sock.type, fileno=sock.detach())
+        self.settimeout(20)
+        self._requests = Requests("by hand")
+        self._sent = bytearray()
+
+    def send(self, data: bytes, *flags) -> int:
+        self._note(data)
+        return super().send(data, *flags)
+
+    def sendall(self, data: bytes, *flags) -> None:
+        self._note(data)
+        super().sendall(data, *flags)
+
+    def _note(self, data: bytes) -> None:
+        self._sent += data[: SENT_BYTES_MAX - len(self._sent)]
+
+    def answered(self, status: int, fields, body: bytes) -> None:
+        """Writes an answer down. What it answers is read only now: some send byte by byte."""
+        self._requests.add(bytes(self._sent))
+        self._sent.clear()
+        exchange = self._requests.next()
+        exchange.answered(status, fields)
+        exchange.received(body)
+        exchange.finish()
+
+
+def connect(server: Server) -> RawSocket:
+    return RawSocket(server.port)
 
 
 def head(request_line: str, headers: dict | None = None, **more: str) -> bytes:
@@ -28,12 +62,14 @@ def head(request_line: str, headers: dict | None = None, **more: str) -> bytes:
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
 
 
-def read_answer(sock: socket.socket, method: str = "GET") -> tuple[int, http.client.HTTPMessage, bytes] | None:
+def read_answer(sock: RawSocket, method: str = "GET") -> tuple[int, http.client.HTTPMessage, bytes] | None:
     """One answer, or `None` when the server closed the connection without one."""
     answer = http.client.HTTPResponse(sock, method=method)
     try:
         answer.begin()
-        return answer.status, answer.headers, answer.read()
+        body = answer.read()
+        sock.answered(answer.status, answer.headers.items(), body)
+        return answer.status, answer.headers, body
     except (http.client.BadStatusLine, http.client.RemoteDisconnected, ConnectionError):
         return None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from playwright.async_api import async_playwright
 
 from .server import until
+from .tap import recorded
 
 FOLDER = Path(__file__).resolve().parents[1] / "seed"
 PICTURES = FOLDER.parent / "out"
@@ -48,7 +49,7 @@ class SeedPage:
 
     async def connect(self, url: str) -> str:
         """Opens the page's WebSocket; its user id in the room."""
-        await self.page.evaluate("url => connect(url)", url)
+        await self.page.evaluate("url => connect(url)", recorded(url))
         return await until(lambda: self.page.evaluate("seen.me"), "the welcome")
 
     async def disconnect(self) -> None:

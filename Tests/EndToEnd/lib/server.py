@@ -11,6 +11,9 @@ from pathlib import Path
 
 import httpx
 
+from . import exchanges
+from .tap import recorded
+
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("COMBLANG_BINARY", ROOT / ".build/release/comblang"))
 START_SECONDS_MAX = 30.0
@@ -57,9 +60,10 @@ def environment(**settings) -> dict[str, str]:
 
 
 def comblang(*arguments: str, timeout: float = 30, **settings) -> subprocess.CompletedProcess:
-    """Runs a command of the CLI to its end."""
+    """Runs a command of the CLI to its end; what it says to a server of the tests is written down."""
     return subprocess.run(
-        [BINARY, *map(str, arguments)], env=environment(**settings), capture_output=True, text=True, timeout=timeout,
+        [BINARY, *(recorded(str(argument)) for argument in arguments)],
+        env=environment(**settings), capture_output=True, text=True, timeout=timeout,
         stdin=subprocess.DEVNULL)
 
 
@@ -91,6 +95,11 @@ class Server:
     @property
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def recorded_url(self) -> str:
+        """For programs and browsers: what they say is written down."""
+        return recorded(self.url)
 
     @property
     def scheme(self) -> str:
@@ -125,6 +134,7 @@ class Server:
         if announced is None:
             return False
         self.port = int(announced[1])
+        exchanges.serves(self.port)
         try:
             return httpx.get(f"{self.url}/readyz", timeout=5, verify=False).status_code == 200
         except httpx.TransportError:
@@ -173,6 +183,7 @@ class Server:
             raise AssertionError(f"the server did not exit within {seconds} s:\n{self.output()[-4000:]}") from None
         finally:
             _running.discard(self.process)
+            exchanges.serves_no_more(self.port)
         return code
 
     def discard(self) -> None:

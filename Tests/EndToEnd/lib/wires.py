@@ -1,10 +1,9 @@
-"""The four wires, read from raw sockets by the standards' words: RFC 9112 (HTTP/1.1), WHATWG HTML section 9.2
-(server-sent events), RFC 6455 (WebSocket). A connection can be cut after any byte, also in the middle of a frame.
+"""The four wires, read from raw sockets by the standards' words: RFC 9112 (HTTP/1.1), RFC 6455 (WebSocket). A
+connection can be cut after any byte, also in the middle of a frame.
 """
 
 import asyncio
 import base64
-import codecs
 import hashlib
 import json
 import os
@@ -13,6 +12,10 @@ import socket
 import struct
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
+
+from .event_source import EventSourceParser
+from .exchanges import Exchange
+from .tap import Requests
 
 WIRES = ("sse", "ndjson", "poll", "websocket")
 
@@ -55,6 +58,8 @@ class Connection:
         self.cut = cut
         self.buffer = bytearray()
         self.received = 0
+        self._requests = Requests("by hand")
+        self._exchange: Exchange | None = None
         self._deadline = None if cut.seconds is None else asyncio.get_running_loop().time() + cut.seconds
 
     @classmethod
@@ -79,11 +84,14 @@ class Connection:
         return cls(sock, cut)
 
     def close(self) -> None:
+        if self._exchange is not None:
+            self._exchange.finish(is_whole=False)
         if self.cut.reset:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
     async def send(self, data: bytes) -> None:
+        self._requests.add(data)
         try:
             await asyncio.get_running_loop().sock_sendall(self.socket, data)
         except OSError as error:
@@ -146,7 +154,16 @@ class Connection:
                 name, _, value = line.partition(b":")
                 headers[name.decode().lower()] = value.strip().decode()
             if not 100 <= int(status) < 200 or int(status) == 101:
-                return Answer(int(status), headers, self)
+                return Answer(int(status), headers, self, self._begin(int(status), headers))
+
+    def _begin(self, status: int, headers: dict[str, str]) -> Exchange:
+        if self._exchange is not None:
+            self._exchange.finish(is_whole=False)
+        self._exchange = self._requests.next()
+        self._exchange.answered(status, headers.items())
+        if status == 101:
+            self._requests.stop()
+        return self._exchange
 
 
 @dataclass
@@ -156,9 +173,16 @@ class Answer:
     status: int
     headers: dict[str, str]
     connection: Connection
+    exchange: Exchange
 
     async def chunks(self):
         """The body's bytes as they come; ends with the body, raises PeerClosed when it is torn."""
+        async for data in self._chunks():
+            self.exchange.received(data)
+            yield data
+        self.exchange.finish()
+
+    async def _chunks(self):
         connection = self.connection
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             while True:
@@ -185,65 +209,6 @@ class Answer:
 
     async def body(self) -> bytes:
         return b"".join([chunk async for chunk in self.chunks()])
-
-
-@dataclass
-class Frame:
-    """One dispatched server-sent event."""
-
-    event: str
-    data: str
-    id: str
-
-
-class EventSourceParser:
-    """The event stream interpretation of the WHATWG HTML standard, fed with bytes cut anywhere."""
-
-    def __init__(self):
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._text = ""
-        self._at_start = True
-        self._after_cr = False
-        self._data: list[str] = []
-        self._event = ""
-        self._id_buffer = ""
-        self.last_event_id = ""
-        self.retry: int | None = None
-
-    def feed(self, data: bytes) -> list[Frame]:
-        text = self._decoder.decode(data)
-        if self._at_start and text:
-            self._at_start = False
-            text = text.removeprefix("\ufeff")
-        if self._after_cr and text.startswith("\n"):
-            text = text[1:]  # The second half of a CRLF that was cut between two reads.
-        if text:
-            self._after_cr = text.endswith("\r")
-        *lines, self._text = (self._text + text.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
-        return [frame for line in lines for frame in self._line(line)]
-
-    def _line(self, line: str) -> list[Frame]:
-        if line == "":
-            return self._dispatch()
-        if line.startswith(":"):
-            return []
-        name, _, value = line.partition(":")
-        value = value.removeprefix(" ")
-        if name == "event":
-            self._event = value
-        elif name == "data":
-            self._data.append(value)
-        elif name == "id" and "\0" not in value:
-            self._id_buffer = value
-        elif name == "retry" and value.isascii() and value.isdigit():
-            self.retry = int(value)
-        return []
-
-    def _dispatch(self) -> list[Frame]:
-        self.last_event_id = self._id_buffer
-        frame = Frame(self._event or "message", "\n".join(self._data), self.last_event_id)
-        has_data, self._data, self._event = bool(self._data), [], ""
-        return [frame] if has_data else []
 
 
 @dataclass
@@ -368,6 +333,7 @@ class Follower:
         while True:
             opcode, payload = await self._websocket_frame(connection)
             if opcode == 0x1:
+                answer.exchange.frame(payload)
                 reason = self.take(json.loads(payload)) or reason
                 if reason == "done":
                     return reason

@@ -56,7 +56,7 @@ extension CallsCommand {
             let progress = ProgressLine()
             defer { progress.clear() }
             do {
-                try await HTTPClient.withHTTPClient(configuration: APIClient.configuration) { http in
+                try await HTTPClient.withHTTPClient(configuration: client.configuration) { http in
                     let response = try await http.execute(request, timeout: .hours(24))
                     guard response.status.code == 200 else {
                         let body = try await response.body.collect(upTo: APIClient.answerBytesMax)
