@@ -67,25 +67,23 @@ extension BridgedRoom {
         self.spokeAt[sender] = self.now
         let contents = data.contents.filter { $0 != Self.superseded }
         let signal = OutgoingSignal(event: event, remoteID: remoteID, contents: contents)
-        if let session = self.sessions[.user(sender)], session.machine.isLive, self.waitingSignals[sender] == nil {
+        // A session that is live has been sent what waited for it.
+        if let session = self.sessions[.user(sender)], session.machine.isLive {
             return self.send(signal, on: session)
         }
-        var waiting = self.waitingSignals[sender] ?? []
-        if waiting.count >= Self.waitingSignalsMax { waiting.removeFirst() }
-        self.waitingSignals[sender] = waiting + [signal]
+        let bytes = contents.reduce(event.data.utf8.count) { $0 + $1.utf8.count }
+        self.waitingSignals.add(signal, from: sender, call: event.call, bytes: bytes, at: event.at)
         self.settle()
     }
 
     /// An offer of its own follows, which takes the other one's place by itself over there.
     private static let superseded = #"{"type":"superseded"}"#
-    /// Of one sender; older ones expire. A call's candidates are fewer.
-    private static let waitingSignalsMax = 512
 
     /// The session of somebody is welcomed.
     func sendWaitingSignals(of session: BridgeSession) {
-        guard let user = session.owner.user, let waiting = self.waitingSignals.removeValue(forKey: user) else { return }
-        let horizon = self.now.advanced(by: .zero - Limits.signalLifetime)
-        for signal in waiting where signal.event.at > horizon { self.send(signal, on: session) }
+        guard let user = session.owner.user else { return }
+        self.waitingSignals.timePassed(at: self.now)
+        for signal in self.waitingSignals.take(from: user) { self.send(signal, on: session) }
     }
 
     private func send(_ signal: OutgoingSignal, on session: BridgeSession) {
@@ -119,10 +117,7 @@ extension BridgedRoom {
 
     func callEnded(_ event: Event) {
         guard let call = event.call else { return }
-        for (user, waiting) in self.waitingSignals {
-            let rest = waiting.filter { $0.event.call != call }
-            self.waitingSignals[user] = rest.isEmpty ? nil : rest
-        }
+        self.waitingSignals.callEnded(call)
         guard let joined = self.joined.removeValue(forKey: call) else { return }
         for user in joined { self.spokeAt[user] = self.now }
         self.settle()

@@ -44,7 +44,7 @@ extension BridgedRoom {
         }
         self.relayed.formIntersection(self.online)
         let users = BridgeRoster.users(
-            speaking: Array(self.writers) + self.waitingSignals.keys + talking, calling: calling,
+            speaking: Array(self.writers) + self.waitingSignals.senders + talking, calling: calling,
             reading: self.online.subtracting(self.relayed).union(self.spokeAt.keys))
         return users.isEmpty ? [.bridge] : Set(users.map { SessionOwner.user($0) })
     }

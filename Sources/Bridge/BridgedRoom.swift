@@ -55,7 +55,7 @@ final class BridgedRoom {
     /// Those who spoke lately, and when.
     var spokeAt: [UserID: Timestamp] = [:]
     /// Signals to the remote room that wait for the session of whoever sends them, in order.
-    var waitingSignals: [UserID: [OutgoingSignal]] = [:]
+    var waitingSignals = BridgeSignalQueue<OutgoingSignal>()
     /// Users of whom the outbox has something, as far as is known.
     var writers: Set<UserID> = []
     /// Entries that the remote room has, and that the store still holds.
@@ -219,6 +219,7 @@ final class BridgedRoom {
         guard !self.isStopped else { return }
         self.scheduleTick()
         self.ticks += 1
+        self.waitingSignals.timePassed(at: self.now)
         self.settle()
         self.settlePresence()
         self.announce()

@@ -196,6 +196,10 @@ package enum Limits {
     /// Messages that wait for a remote room. What is said while so many wait stays here: a remote that is gone for good
     /// must not keep people here from talking.
     package static let bridgeOutboxMax = 20_000
+    /// Signals of one sender that wait for their session in a remote room; a call's candidates are fewer.
+    package static let bridgeWaitingSignalsMax = 512
+    /// The same of all senders of one bridge: fifty offers of the longest, or thousands of candidates.
+    package static let bridgeWaitingSignalBytesMax = 8 * 1024 * 1024
     /// Sessions that one bridge holds over there. Users beyond it get one when they have something to say and another
     /// one is idle.
     package static let bridgeSessionsMax = 200
