@@ -29,7 +29,8 @@ def test_the_server_keeps_its_contract(server_factory, role: str, seed: int, tmp
     server = server_factory(admin_message_search="on").start()
     reached = tmp_path / "reached.json"
     environment = os.environ | {
-        "FUZZ_URL": server.url, "FUZZ_ROLE": role, "FUZZ_ADMIN_TOKEN": server.admin_token, "FUZZ_REACHED": str(reached),
+        "FUZZ_URL": server.recorded_url, "FUZZ_ROLE": role, "FUZZ_ADMIN_TOKEN": server.admin_token,
+        "FUZZ_REACHED": str(reached),
         "PYTHONPATH": str(FUZZING.parent),
     }
     settings = tmp_path / "schemathesis.toml"
@@ -37,7 +38,7 @@ def test_the_server_keeps_its_contract(server_factory, role: str, seed: int, tmp
     settings.write_text((FUZZING / "schemathesis.toml").read_text() + chains)
     run = subprocess.run(
         [Path(sys.executable).with_name("st"), "--config-file", settings, "run", ROOT / "openapi/openapi.yaml",
-         "--url", server.url, "--max-examples", str(CASES), "--seed", str(seed), "--no-color"],
+         "--url", server.recorded_url, "--max-examples", str(CASES), "--seed", str(seed), "--no-color"],
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=RUN_SECONDS_MAX)
     assert server.is_running(), f"{server.output()[-4000:]}\n{run.stdout[-20000:]}"
     assert run.returncode == 0, f"{run.stdout[-40000:]}\n{run.stderr[-4000:]}"

@@ -111,7 +111,7 @@ class Contract:
         if exchange["method"] == "OPTIONS" and "access-control-request-method" in exchange["fields"]:
             return found + ([] if status == 204 else [f"a preflight is answered by {status}"])
         if status == 400 and _is_no_http(exchange):
-            return found + self._problem(exchange, ["invalid-request"])
+            return found + self._problem(exchange, ["invalid-request", *(operation or {}).get("x-problems", [])])
         if template is None:
             # A path that is no text is 400, one that nothing is at 404.
             return found + self._problem(exchange, {400: ["invalid-request"], 404: ["not-found"]}.get(status, []))
@@ -222,7 +222,8 @@ class Contract:
             kind = "application/json"
         if kind not in body["content"]:
             return found + [f"granted a body of {kind}"]
-        value = _json(exchange["body"]) if kind.endswith("json") else exchange["body"]
+        # Null is as good as left out, says the contract.
+        value = _without_nulls(_json(exchange["body"])) if kind.endswith("json") else exchange["body"]
         schema = body["content"][kind].get("schema", {})
         return found + [f"granted {one}" for one in self.schemas.differences(value, schema, of_server=False)]
 
@@ -235,9 +236,10 @@ class Contract:
         for parameter in map(self.schemas.resolved, parameters):
             name, place = parameter["name"], parameter["in"]
             schema = self.schemas.resolved(parameter["schema"])
-            given = [value for key, value in query if key == name]
+            # An empty one is as good as left out.
+            given = [value for key, value in query if key == name and value]
             if place == "header":
-                given = [exchange["fields"][name.lower()]] if name.lower() in exchange["fields"] else []
+                given = [exchange["fields"][name.lower()]] if exchange["fields"].get(name.lower()) else []
             elif place == "path":
                 given = [unquote(path[name])]
             elif schema.get("type") == "array" and not parameter.get("explode", True):
@@ -253,8 +255,7 @@ class Contract:
 
 def _is_no_http(exchange: dict) -> bool:
     """Whether the bytes of a request were none, as far as one sees: the server then reads no further."""
-    is_by_hand = exchange["client"] == "by hand" and exchange["headers"].get("connection") == "close"
-    return is_by_hand or not exchange["readable"]
+    return exchange["headers"].get("connection") == "close" or not exchange["readable"]
 
 
 def _query(target: str) -> list[tuple[str, str]]:
@@ -268,6 +269,12 @@ def _typed(text: str, schema: dict):
     if schema.get("type") == "boolean" and text in ("true", "false"):
         return text == "true"
     return text
+
+
+def _without_nulls(value):
+    if isinstance(value, dict):
+        return {name: _without_nulls(member) for name, member in value.items() if member is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _json(text: str):
