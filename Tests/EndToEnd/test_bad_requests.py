@@ -131,7 +131,7 @@ def test_a_wrong_method_is_405_with_what_is_allowed(server: Server, member, harm
     for method, path, allowed in (
         ("DELETE", "/v1/rooms", {"GET", "POST"}), ("POST", "/v1/events", {"GET"}), ("PUT", "/v1/users", {"GET", "POST"}),
         ("PATCH", f"/v1/rooms/{room}/messages", {"GET", "POST"}), ("POST", "/healthz", {"GET"}),
-        ("TRACE", "/v1/rooms", {"GET", "POST"}), ("PROPFIND", "/v1/rooms", {"GET", "POST"}), ("BREW", "/healthz", {"GET"}),
+        ("TRACE", "/v1/rooms", {"GET", "POST"}), ("PROPFIND", "/v1/rooms", {"GET", "POST"}), ("QUERY", "/healthz", {"GET"}),
     ):
         answer = exchange(server, head(f"{method} {path} HTTP/1.1", headers, Content_Length="0"), method)
         assert_problem(answer, 405, slug="method-not-allowed")
