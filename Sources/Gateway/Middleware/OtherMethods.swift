@@ -1,5 +1,5 @@
 import Core
-package import HTTPTypes
+import HTTPTypes
 package import Hummingbird
 
 /// The router, for requests with any method at all (RFC 9110, 15.5.6).
