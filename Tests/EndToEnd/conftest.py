@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import resource
+import signal
 import time
 
 import pytest
@@ -20,6 +21,8 @@ SCALE = float(os.environ.get("SCALE", "1"))
 
 
 def pytest_configure(config) -> None:
+    # A shell's background jobs ignore it, and so would every program that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # The slow reader test holds 1 000 connections, and each test process may.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
