@@ -277,6 +277,8 @@ struct CallTests {
                 (signals, ["to": "@nobody", "type": "offer", "sdp": "v=0"], "to"),
                 (signals, ["to": "@budi", "type": "shout"], "type"),
                 (signals, ["to": "@budi", "type": "superseded"], "type"),
+                (signals, ["to": "@budi", "type": "custom", "encrypted": true], "payload"),
+                (signals, ["to": "@budi", "type": "offer", "encrypted": true], "payload"),
                 (signals, ["to": "@budi", "type": "offer"], "sdp"),
                 (signals, ["to": "@budi", "type": "offer", "sdp": "x"], "sdp"),
                 (signals, ["to": "@budi", "type": "answer", "sdp": "v=0"], "offer"),

@@ -53,7 +53,11 @@ struct SignalRequest: Decodable, Sendable {
     /// - throws: ``Problem`` `validation-failed` naming the member that is missing or wrong.
     func content() throws -> SignalContent {
         if self.encrypted == true {
-            return try .encrypted(self.type, payload: self.payload ?? .null, offer: self.offer)
+            // Instead of members that are required, the payload is.
+            let saysEnough: Set<SignalType> = [.reject, .renegotiate, .restartICE]
+            let payload =
+                saysEnough.contains(self.type) ? self.payload ?? .null : try self.required(self.payload, "payload")
+            return try .encrypted(self.type, payload: payload, offer: self.offer)
         }
         switch self.type {
         case .offer: return try .offer(sdp: self.required(self.sdp, "sdp"))
