@@ -77,8 +77,7 @@ package final class BridgeService: Service {
             return
         }
         guard !bridge.isPaused else {
-            let (now, last) = (self.context.time.now, self.context.statuses[name])
-            self.context.statuses[name] = last?.anew(.paused, since: now) ?? BridgeStatus(state: .paused, since: now)
+            self.context.statuses[name] = self.context.statuses.anew(name, .paused, since: self.context.time.now)
             return
         }
         let (eventLoop, context) = (self.group.next(), self.context)

@@ -83,8 +83,7 @@ final class BridgedRoom {
         logger[metadataKey: "bridge"] = "\(bridge.name)"
         self.logger = logger
         self.hasBegun = bridge.begunAt != nil
-        let (now, last) = (context.time.now, context.statuses[bridge.name])
-        self.status = last?.anew(.down, since: now) ?? BridgeStatus(state: .down, since: now)
+        self.status = context.statuses.anew(bridge.name, .down, since: context.time.now)
         self.tls = Result { try BridgeDialer.tlsContext(bridge.target) }
     }
 

@@ -36,13 +36,6 @@ package struct BridgeStatus: Hashable, Sendable {
         self.state = state
         self.since = since
     }
-
-    /// As it begins anew, or rests: with nobody over there and nothing wrong yet; counts go on.
-    package func anew(_ state: BridgeState, since: Timestamp) -> BridgeStatus {
-        var status = self
-        (status.state, status.since, status.sessions, status.users, status.lastError) = (state, since, 0, 0, nil)
-        return status
-    }
 }
 
 /// Where bridges write how they do, and admins and metrics read it.
@@ -54,6 +47,13 @@ package final class BridgeStatuses: Sendable {
     package subscript(name: BridgeName) -> BridgeStatus? {
         get { self.statuses.withLock { $0[name] } }
         set { self.statuses.withLock { $0[name] = newValue } }
+    }
+
+    /// What is said of a bridge that begins anew, or rests: nobody is over there and nothing wrong yet; counts go on.
+    package func anew(_ name: BridgeName, _ state: BridgeState, since: Timestamp) -> BridgeStatus {
+        var status = self[name] ?? BridgeStatus(state: state, since: since)
+        (status.state, status.since, status.sessions, status.users, status.lastError) = (state, since, 0, 0, nil)
+        return status
     }
 
     /// All of them, ascending by name.
