@@ -235,11 +235,7 @@ struct RoomCallTests {
 
     @Test func whoHasNobodyElseLeavesWithTheirPeer() async throws {
         let world = try await RoomWorld()
-        let call = try await world.invite(world.ani)
-        for user in [world.budi, world.citra] {
-            try await world.signal(user, to: world.ani, RoomWorld.offer)
-            try await world.signal(world.ani, to: user, RoomWorld.answer)
-        }
+        let call = try await world.callOfThree()
         #expect(try await world.rows(call)?.participants.map(\.state) == [.joined, .joined, .joined])
         // Ani hears two others, Budi only Ani.
         try await world.signal(world.budi, to: world.ani, #"{"type":"leave"}"#)
@@ -251,11 +247,7 @@ struct RoomCallTests {
 
     @Test func threeWhoHearOneAnotherGoOnAsTwo() async throws {
         let world = try await RoomWorld()
-        let call = try await world.invite(world.ani)
-        for user in [world.budi, world.citra] {
-            try await world.signal(user, to: world.ani, RoomWorld.offer)
-            try await world.signal(world.ani, to: user, RoomWorld.answer)
-        }
+        let call = try await world.callOfThree()
         try await world.signal(world.citra, to: world.budi, RoomWorld.offer)
         try await world.signal(world.budi, to: world.citra, RoomWorld.answer)
         try await world.signal(world.ani, to: world.budi, #"{"type":"leave"}"#)

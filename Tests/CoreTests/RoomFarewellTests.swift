@@ -72,11 +72,7 @@ struct RoomFarewellTests {
 
     @Test func onlyThoseWhoNegotiatedAreTold() async throws {
         let world = try await RoomWorld()
-        let call = try await world.invite(world.ani)
-        for user in [world.budi, world.citra] {
-            try await world.signal(user, to: world.ani, RoomWorld.offer)
-            try await world.signal(world.ani, to: user, RoomWorld.answer)
-        }
+        let call = try await world.callOfThree()
         try await world.signal(world.budi, to: world.ani, Self.leave)
         #expect(try await world.frames(of: world.ani).last == Self.leave)
         #expect(try await world.frames(of: world.budi) == [RoomWorld.answer])

@@ -72,6 +72,16 @@ struct RoomWorld: Sendable {
         }
     }
 
+    /// Ani's invitation; Budi and Citra have each offered to her and were answered.
+    func callOfThree() async throws -> CallID {
+        let call = try await self.invite(self.ani)
+        for user in [self.budi, self.citra] {
+            try await self.signal(user, to: self.ani, Self.offer)
+            try await self.signal(self.ani, to: user, Self.answer)
+        }
+        return call
+    }
+
     func rows(_ call: CallID) async throws -> CallRows? { try await self.store.read { try $0.callRows(call) } }
 
     func state(_ call: CallID, of user: User) async throws -> ParticipantState? {
