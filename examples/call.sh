@@ -54,12 +54,14 @@ cursor() { sed -n 's/^[Ee]vent-[Cc]ursor: *\([^[:space:]]*\).*/\1/p' "$scratch/h
 follow() {
     exec 3< <(
         after=$1
+        # The stream ends with who reads it, not when its next heartbeat finds nobody.
+        trap 'kill ${!:-} 2>/dev/null; exit' TERM EXIT
         while true; do
             while IFS= read -r line; do
                 printf '%s\n' "$line"
                 after=$(jq -r '.id // empty' <<<"$line" || true)
                 case $line in *'"type":"call.ended"'*) exit 0 ;; esac
-            done < <(curl -sSN "$URL/v1/calls/$CALL/events/stream?format=ndjson&after=$after" -H "$AUTH")
+            done < <(exec curl -sSN "$URL/v1/calls/$CALL/events/stream?format=ndjson&after=$after" -H "$AUTH")
             sleep 1
         done
     )

@@ -47,6 +47,14 @@ class Program:
             raise AssertionError(f"{error}: {self.output}") from None
         return self.output
 
+    def has_left_nothing(self) -> bool:
+        """Whether all processes that it began are gone."""
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -87,6 +95,8 @@ def test_a_call_in_two_terminals(server, start, who_hangs_up):
     for name in over:
         assert "completed" in sides[name].wait_for("over after")
         assert sides[name].process.wait(20) == 0
+        wait_until(sides[name].has_left_nothing, "no stream of it is left", 5)
+        assert "curl:" not in sides[name].output
     record = asyncio.run(record_of(server, call))
     assert record["endReason"] == "completed" and record["connectedAt"]
 
