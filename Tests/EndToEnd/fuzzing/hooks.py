@@ -18,7 +18,7 @@ from schemathesis.core import NotSet
 from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.core.jsonschema import make_validator
 from schemathesis.core.parameters import DelimitedValue, ParameterLocation
-from schemathesis.openapi.checks import RejectedPositiveData
+from schemathesis.openapi.checks import RejectedPositiveData, UseAfterFree
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -246,8 +246,14 @@ def stream_conformance(ctx, response, case):
 @schemathesis.hook
 def filter_failure(context, failure, case, response) -> bool:
     """Whether it is one."""
+    if isinstance(failure, UseAfterFree):
+        # A room is archived, not deleted: what was said in it can be read.
+        return re.fullmatch(r"DELETE /v1/rooms/[^/]+", failure.free) is None
     if isinstance(failure, RejectedPositiveData):
-        return not is_relation(problem_of(response))
+        problem = problem_of(response)
+        # A beacon's text is JSON by its `contentMediaType`, which no generator knows.
+        is_beacon = case.media_type == "text/plain" and problem.get("type") == "/problems/invalid-json"
+        return not (is_beacon or is_relation(problem))
     if isinstance(failure, AcceptedNegativeData):
         return not is_right_without_blanks(case)
     return True

@@ -223,8 +223,11 @@ class Contract:
         if kind not in body["content"]:
             return found + [f"granted a body of {kind}"]
         # Null is as good as left out, says the contract.
-        value = _without_nulls(_json(exchange["body"])) if kind.endswith("json") else exchange["body"]
-        schema = body["content"][kind].get("schema", {})
+        value, schema = exchange["body"], body["content"][kind].get("schema", {})
+        if "contentSchema" in schema:
+            kind, schema = schema["contentMediaType"], schema["contentSchema"]
+        if kind.endswith("json"):
+            value = _without_nulls(_json(value))
         return found + [f"granted {one}" for one in self.schemas.differences(value, schema, of_server=False)]
 
     def _parameters(self, exchange: dict, template: str, parameters: list[dict]) -> list[str]:
