@@ -19,6 +19,8 @@ package enum Limits {
     package static let roomTitleCharactersMax = 200
     package static let messageCharactersMax = 32_000
     package static let metadataBytesMax = 8 * 1024
+    /// How deep JSON may be nested that comes from outside: what a level costs to read grows with its depth.
+    package static let jsonDepthMax = 64
     package static let searchCharactersMax = 200
     package static let reasonCharactersMax = 200
 
@@ -188,6 +190,9 @@ package enum Limits {
     package static let bridgesMax = 100
     package static let bridgeURLBytesMax = 2048
     package static let bridgeRemoteRoomCharactersMax = 200
+    /// Ids and names that a remote room gives count, and are kept, by so many characters: what a frame may hold is far
+    /// more, and is remembered for thousands.
+    package static let remoteNameCharactersMax = 200
     package static let bridgeHeadersMax = 16
     package static let bridgeHeaderBytesMax = 4096
     package static let bridgeCertificateBytesMax = 64 * 1024

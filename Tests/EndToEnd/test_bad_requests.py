@@ -63,6 +63,7 @@ BODIES = {
     "metadata join_call": (b'{"content":"a","metadata":{"action":"join_call"}}', (422,)),
     "huge number": (b'{"content":"a","metadata":{"n":' + b"9" * 5000 + b"}}", (201, 400, 422)),
     "deep": (b'{"content":"a","metadata":' + b'{"a":' * 3000 + b"1" + b"}" * 3000 + b"}", (400, 422)),
+    "deep enough to be slow": (b'{"content":"a","metadata":' + b'{"a":' * 500 + b"1" + b"}" * 500 + b"}", (400,)),
     "deeper": (b"[" * 100_000 + b"]" * 100_000, (400, 422)),
     "deepest": (b'{"a":' * 50_000, (400, 422)),
 }

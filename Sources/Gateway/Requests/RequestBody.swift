@@ -17,7 +17,7 @@ package struct BodyBytes: Sendable {
     /// - throws: ``Problem`` `invalid-json` if it is none, `validation-failed` naming the first field of a wrong type.
     package func decode<Value: Decodable>(_ type: Value.Type = Value.self) throws(Problem) -> Value {
         do {
-            return try JSONDecoder().decode(type, from: self.data)
+            return try JSON.decode(type, from: self.data)
         } catch let error as DecodingError {
             if case .dataCorrupted(let context) = error, context.codingPath.isEmpty, let field = self.fractionPath {
                 throw .invalid(field, "must be a whole number")
@@ -35,7 +35,7 @@ package struct BodyBytes: Sendable {
     /// Foundation reports one in an integer's place as broken JSON, without the place. Every number that requests name
     /// is whole; what clients attach is their own.
     private var fractionPath: String? {
-        guard case .object(let members)? = try? JSONDecoder().decode(JSONValue.self, from: self.data) else {
+        guard case .object(let members)? = try? JSON.decode(JSONValue.self, from: self.data) else {
             return nil
         }
         let ours = members.filter { !["metadata", "payload"].contains($0.key) }
@@ -93,7 +93,7 @@ extension Problem {
             }
         case .dataCorrupted(let context):
             if context.codingPath.isEmpty {
-                self.init(.invalidJSON)
+                self.init(.invalidJSON, context.debugDescription == JSON.tooDeep ? "The body is \(JSON.tooDeep)" : nil)
             } else {
                 self = .invalid(context.codingPath.fieldPath, Self.wording(of: context))
             }
