@@ -38,6 +38,20 @@ extension SQLiteReading {
         ) { BridgedUser(&$0) }
     }
 
+    func bridgedUserCount(of bridge: BridgeName) throws -> Int {
+        Int(try self.db.integer("SELECT count(*) FROM bridgedUser WHERE bridge = ?1", [bridge.text]))
+    }
+
+    func bridgedUserAway(of bridge: BridgeName) throws -> BridgedUser? {
+        try self.db.first(
+            """
+            SELECT \(BridgedUser.table.selection) FROM bridgedUser WHERE bridge = ?1 \
+            AND NOT EXISTS (SELECT 1 FROM user WHERE user.id = bridgedUser.user AND user.isOnline = 1) \
+            ORDER BY lastSeenAt, remoteID LIMIT 1
+            """, [bridge.text]
+        ) { BridgedUser(&$0) }
+    }
+
     func bridgeSessions(of bridge: BridgeName) throws -> [String: UserID?] {
         let found = try self.db.all(
             "SELECT remoteID, user FROM bridgeSession WHERE bridge = ?1", [bridge.text]
@@ -68,11 +82,13 @@ extension SQLiteReading {
             "SELECT 1 FROM bridgeReceipt WHERE bridge = ?1 AND remoteID = ?2", [bridge.text, remoteID])
     }
 
-    func receipt(mark: String) throws -> BridgeReceipt? {
+    func receipt(mark: String, in room: RoomID) throws -> BridgeReceipt? {
         try self.db.first(
             """
-            SELECT bridge, remoteID, mark, message FROM bridgeReceipt WHERE mark = ?1 ORDER BY position LIMIT 1
-            """, [mark]
+            SELECT bridge, remoteID, mark, message FROM bridgeReceipt LEFT JOIN message ON message.id = message \
+            WHERE mark = ?1 AND (message.room = ?2 OR bridge IN (SELECT name FROM bridge WHERE room = ?2)) \
+            ORDER BY position LIMIT 1
+            """, [mark, room.text]
         ) { row in
             BridgeReceipt(
                 bridge: BridgeName(known: row.text()), remoteID: row.text(), mark: row.text(), message: row.optionalID()

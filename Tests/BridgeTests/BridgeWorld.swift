@@ -72,9 +72,10 @@ struct BridgeWorld: Sendable {
     }
 
     func pause(_ isPaused: Bool) async throws {
+        let ids = self.ids
         try await self.store.write { store in
             let bridge = try store.bridge(named: Self.name.text)
-            _ = try store.pauseBridge(bridge, isPaused, by: nil, now: SystemTime().now)
+            _ = try store.pauseBridge(bridge, isPaused, by: nil, now: SystemTime().now, ids: ids)
         }
     }
 

@@ -79,6 +79,28 @@ struct BridgeCallTests {
         #expect(rows.call.initiator != ani.user.id && rows.participants.first?.transport == .bridge)
     }
 
+    @Test func whoIsBehindABridgeThatIsPausedLeavesTheirCalls() async throws {
+        let ani = try await self.bridged()
+        let (ids, name) = (self.ids, self.name)
+        let call = try await self.store.write { store in
+            try store.createCall(
+                in: .name("lobby"), NewCall(media: CallMedia(audio: true, video: true), leaveTokenHash: "l"), as: ani
+            ).call.id
+        }
+        try await self.signal(#"{"type":"offer","sdp":"v=0\r\n"}"#, to: ani.user.id)
+        try await self.store.write { store in
+            let bridge = try store.bridge(named: name.text)
+            _ = try store.pauseBridge(bridge, true, by: ani.user.id, now: .fixture, ids: ids)
+            // What the bridge had still to tell comes too late.
+            try store.changeBridgeState(of: name, to: .live, now: .fixture)
+        }
+        let (rows, state) = try await self.store.read { store in
+            (try store.callRows(call), try store.room(name: "lobby")?.bridgeState)
+        }
+        #expect(rows?.participants.filter { $0.state == .joined }.map(\.user) == [ani.user.id])
+        #expect(state == .paused)
+    }
+
     @Test func whoGoesWithTheBridgeLeavesTheirCalls() async throws {
         let ani = try await self.bridged()
         let (ids, name) = (self.ids, self.name)

@@ -98,6 +98,37 @@ struct BridgeIntakeTests {
         #expect(BridgeMark(in: stored ?? nil) == BridgeMark(id: "msg_far", via: ["far"]), "it stays known further on")
     }
 
+    @Test func whatOneRoomHasSaysNothingOfAnother() async throws {
+        let acting = try await self.bridged()
+        let (ids, second) = (self.ids, BridgeName(known: "second"))
+        let secret = try await self.store.write { store in
+            _ = try store.createRoom(NewRoom(name: "other"), as: acting)
+            let target = BridgeTarget(url: "ws://far/{room}", remoteRoom: "r")
+            _ = try store.createBridge(
+                NewBridge(name: second.text, room: .name("other"), target: target), by: nil, now: .fixture)
+            return try store.postMessage(NewMessage(content: "rahasia"), in: .name("other"), as: acting)
+        }
+        // Two rooms here, bridged to the same one there: each takes in what is said there.
+        let there = self.message("halo", id: "an id that is unique in the world")
+        for name in [self.name, second] {
+            for isFirst in [true, false] {
+                let intake = try await self.store.write {
+                    try $0.takeIn(there, over: name, joinedMax: 8, now: .fixture, ids: ids)
+                }
+                let isTaken = if case .taken = intake { true } else { false }
+                #expect(isTaken == isFirst)
+            }
+        }
+        let mark = JSONValue?.none.marked(BridgeMark(id: secret.id.text, via: []))
+        try await self.store.read { store in
+            let (lobby, other) = (
+                try #require(try store.room(name: "lobby")), try #require(try store.room(name: "other"))
+            )
+            #expect(try store.knownMessage(marked: mark, in: lobby.id) == nil)
+            #expect(try store.knownMessage(marked: mark, in: other.id)?.message.id == secret.id)
+        }
+    }
+
     @Test func aMessageThatWentThroughHereOrTooFarIsDropped() async throws {
         _ = try await self.bridged()
         let instance = try await self.store.read { try $0.instance() }

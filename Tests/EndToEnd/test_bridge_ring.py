@@ -130,3 +130,53 @@ async def test_hanging_up_on_either_side_ends_the_call_on_both(server_factory, w
                 assert record["endReason"] == "completed" and record["answeredAt"]
         assert len((await ani.get(f"/v1/rooms/{room}/calls"))["items"]) == 1
         assert len((await budi.get(f"/v1/rooms/{far}/calls"))["items"]) == 1
+
+
+async def test_a_call_that_nobody_joined_is_over_on_both_sides_when_its_caller_hangs_up(server_factory):
+    here, there = server_factory().start(), server_factory().start()
+    async with (
+        Client.admin(here) as admin, await Client.sign_up(here, "ani") as ani, await Client.sign_up(there, "budi") as budi,
+    ):
+        room = (await ani.create_room())["id"]
+        far = (await budi.create_room(name="balai"))["id"]
+        await make_bridge(admin, "far", room, there.port, remote_room="balai")
+        await is_live(admin, "far")
+        # She reads on after it, so that her session over there stays.
+        async with Inbox(Follower(here.port, ani.token, None, await ani.tail()), "sse"):
+            call = await start(ani, room)
+
+            async def copy(state: str):
+                found = (await budi.get(f"/v1/rooms/{far}/calls"))["items"]
+                return found[0] if found and found[0]["state"] == state else None
+
+            await until(lambda: copy("ringing"), "the call over there")
+            await ani.post(f"{call}/leave")
+            assert (await until(lambda: copy("ended"), "it is over there", 8))["endReason"] == "cancelled"
+
+
+async def test_two_rooms_bridged_to_one_hear_all_that_is_said_there(server_factory):
+    here, there = server_factory().start(), server_factory().start()
+    async with (
+        Client.admin(here) as admin, await Client.sign_up(here, "ani") as ani, await Client.sign_up(there, "budi") as budi,
+    ):
+        await budi.create_room(name="balai")
+        rooms = [(await ani.create_room())["id"] for _ in range(2)]
+        for number, room in enumerate(rooms):
+            await make_bridge(admin, f"far{number}", room, there.port, remote_room="balai")
+            await is_live(admin, f"far{number}")
+        for number in range(10):
+            await budi.say("balai", f"kata {number}")
+        for room in rooms:
+
+            async def complete():
+                return len(await ani.history(room)) >= 10
+
+            await until(complete, "all of it is in each room")
+        await budi.say("balai", "penutup")
+        for room in rooms:
+
+            async def closed():
+                found = [message["content"] for message in await ani.history(room)]
+                return found if "penutup" in found else None
+
+            assert await until(closed, "the last word") == [f"kata {number}" for number in range(10)] + ["penutup"]

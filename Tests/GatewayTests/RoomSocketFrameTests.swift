@@ -26,6 +26,7 @@ struct RoomSocketFrameTests {
         ("{}", "unknown-type"), (#"{"type":"message"}"#, "validation-failed"),
         (#"{"type":"message","content":""}"#, "validation-failed"),
         (#"{"type":"message","content":"x","metadata":[]}"#, "validation-failed"),
+        (#"{"type":"message","content":"x","metadata":"# + String(repeating: "[", count: 100), "invalid-json"),
         (#"{"type":"signal","to":"x","content":"{}"}"#, "recipient-offline"),
         (#"{"type":"signal","to":"usr_00000000000000000000000000","content":"{}"}"#, "recipient-offline"),
         (#"{"type":"signal","to":"usr_00000000000000000000000000","content":"x"}"#, "validation-failed"),
@@ -99,6 +100,46 @@ struct RoomSocketFrameTests {
             #expect(try await socket.next("message")["content"] == .string(content))
             try await socket.send(["type": "message", "content": .string(content + "x")])
             #expect(try await socket.next("error")["code"] == "validation-failed")
+        }
+    }
+
+    @Test func marksOfServersAreTakenOutOfWhatUsersSay() async throws {
+        try await Self.withDewi { server, siti, socket in
+            let room = try await siti.post("/v1/rooms", ["visibility": "private"]).id
+            let secret = try await siti.say("sangat rahasia", in: room)
+            for headers in [[:], ["Comblang-Bridge": "forged"]] {
+                let eve = try await RoomSocket.enter(server, "/ws/lobby?username=Eve", headers: headers)
+                let mark: JSONValue = ["id": .string(secret), "via": ["x"]]
+                try await eve.send(["type": "message", "content": "coba", "metadata": ["_comblang": mark, "a": 1]])
+                let echo = try await eve.next("message")
+                #expect(echo["content"] == "coba", "what another room has is none of this one's business")
+                #expect(echo["metadata"] == (headers.isEmpty ? ["a": 1] : ["_comblang": mark, "a": 1]))
+                // Another server says it again: here it was said already.
+                guard !headers.isEmpty else { continue }
+                try await eve.send(["type": "message", "content": "lagi", "metadata": ["_comblang": mark]])
+                #expect(try await eve.next("message")["content"] == "coba")
+            }
+        }
+    }
+
+    @Test func whoHangsUpByAFrameToThemselvesLeavesACallThatNobodyJoined() async throws {
+        try await Self.withDewi { server, siti, socket in
+            let open: JSONValue = ["type": "message", "content": "📞", "metadata": ["action": "join_call"]]
+            try await socket.send(open)
+            let call = try await socket.next("message")["metadata"]?["call"]?.stringValue ?? ""
+            let signal = { (type: String) -> JSONValue in
+                [
+                    "type": "signal", "to": .string(socket.userID),
+                    "content": .string(#"{"type":"\#(type)","sdp":"v=0"}"#),
+                ]
+            }
+            try await socket.send(signal("offer"))
+            #expect(try await socket.next("error")["code"] == "validation-failed")
+            try await socket.send(signal("leave"))
+            try await socket.send(["type": "ping"])
+            #expect(try await socket.next() == ["type": "pong"])
+            let found = try await siti.get("/v1/calls/\(call)").json
+            #expect(found["state"] == "ended" && found["endReason"] == "cancelled")
         }
     }
 

@@ -87,28 +87,40 @@ struct BridgeStoreTests {
             try await store.write { try $0.update(seen) }
             expect(try await store.read { try $0.bridgedUser("remote carol", of: name) }, is: seen)
             expect(try await store.read { try $0.bridgedUsers(of: name) }, is: [seen])
+            expect(try await store.read { try $0.bridgedUserCount(of: name) }, is: 1)
+            for isOnline in [false, true] {
+                try await store.write { writer in
+                    var user = try #require(try writer.user(User.carol.id))
+                    user.isOnline = isOnline
+                    try writer.update(user)
+                }
+                expect(try await store.read { try $0.bridgedUserAway(of: name) }, is: isOnline ? nil : seen)
+            }
             try await store.write { try $0.delete(seen) }
             expect(try await store.read { try $0.bridgedUsers(of: name) }, is: [])
         }
     }
 
     @Test(arguments: StoreKind.allCases) func theOldestReceiptsAreForgotten(kind: StoreKind) async throws {
-        let name = self.name
+        let (name, bridge) = (self.name, self.bridge)
         try await kind.runInLobby { store in
             let count = Limits.bridgeReceiptsKept + 3
             try await store.write { writer in
+                try writer.insert(bridge)
                 for number in 0..<count {
                     try writer.insert(
                         BridgeReceipt(bridge: name, remoteID: "r\(number)", mark: "m\(number)", message: nil))
                 }
                 try writer.insert(
                     BridgeReceipt(bridge: BridgeName(known: "quiet"), remoteID: "r0", mark: "q", message: nil))
-                #expect(try writer.hasReceipt("r0", of: name) && writer.receipt(mark: "m0") != nil)
+                #expect(try writer.hasReceipt("r0", of: name) && writer.receipt(mark: "m0", in: Room.lobby.id) != nil)
                 _ = try writer.forgetOldBridgeRows(of: name, limit: 100)
             }
             try await store.read { reader throws in
-                #expect(try !reader.hasReceipt("r2", of: name) && reader.receipt(mark: "m2") == nil)
-                #expect(try reader.hasReceipt("r3", of: name) && reader.receipt(mark: "q") != nil)
+                #expect(try !reader.hasReceipt("r2", of: name) && reader.receipt(mark: "m2", in: Room.lobby.id) == nil)
+                #expect(try reader.hasReceipt("r0", of: BridgeName(known: "quiet")))
+                #expect(try reader.receipt(mark: "q", in: Room.lobby.id) == nil, "of no bridge of this room")
+                #expect(try reader.hasReceipt("r3", of: name) && reader.receipt(mark: "m3", in: Room.lobby.id) != nil)
             }
         }
     }

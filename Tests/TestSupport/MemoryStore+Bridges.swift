@@ -35,6 +35,14 @@ extension MemoryReading {
             .sorted { ($0.lastSeenAt, $0.remoteID) < ($1.lastSeenAt, $1.remoteID) }
     }
 
+    func bridgedUserCount(of bridge: BridgeName) throws -> Int {
+        self.state.bridging.users.count { $0.bridge == bridge }
+    }
+
+    func bridgedUserAway(of bridge: BridgeName) throws -> BridgedUser? {
+        try self.bridgedUsers(of: bridge).first { self.state.users[$0.user]?.isOnline != true }
+    }
+
     func bridgeSessions(of bridge: BridgeName) throws -> [String: UserID?] {
         let found = self.state.bridging.sessions.filter { $0.bridge == bridge }
         return Dictionary(found.map { ($0.remoteID, $0.user) }, uniquingKeysWith: { $1 })
@@ -57,8 +65,12 @@ extension MemoryReading {
         self.state.bridging.receipts.contains { $0.bridge == bridge && $0.remoteID == remoteID }
     }
 
-    func receipt(mark: String) throws -> BridgeReceipt? {
-        self.state.bridging.receipts.first { $0.mark == mark }
+    func receipt(mark: String, in room: RoomID) throws -> BridgeReceipt? {
+        let bridge = try self.bridge(of: room)?.name
+        return self.state.bridging.receipts.first { receipt in
+            let isOfRoom = receipt.message.map { self.state.messages[$0]?.room == room } ?? false
+            return receipt.mark == mark && (isOfRoom || receipt.bridge == bridge)
+        }
     }
 
     func pendingSignalEvents(to device: DeviceID) throws -> [Event] {

@@ -37,6 +37,15 @@ package struct BridgeMark: Hashable, Sendable {
     }
 }
 
+extension JSONValue {
+    /// Without a mark, and otherwise as it is.
+    package var unmarked: JSONValue {
+        guard case .object(var members) = self else { return self }
+        members[BridgeMark.member] = nil
+        return .object(members)
+    }
+}
+
 extension JSONValue? {
     /// The metadata with this mark; what is no object becomes one.
     package func marked(_ mark: BridgeMark) -> JSONValue {

@@ -1,4 +1,5 @@
-/// Somebody of a remote room, as its frames name them.
+/// Somebody of a remote room, as its frames name them; none of it is longer than
+/// ``Limits/remoteNameCharactersMax``.
 package struct RemotePerson: Hashable, Sendable {
     package let id: String
     package let username: String
@@ -13,7 +14,7 @@ package struct RemotePerson: Hashable, Sendable {
 
 /// A message of a remote room.
 package struct RemoteMessage: Hashable, Sendable {
-    /// In the remote room; `nil` if it gives none.
+    /// In the remote room, of at most ``Limits/remoteNameCharactersMax``; `nil` if it gives none.
     package let id: String?
     package let author: RemotePerson
     package let content: String
@@ -47,13 +48,12 @@ extension StoreWriter {
         _ message: RemoteMessage, over name: BridgeName, joinedMax: Int, now: Timestamp, ids: IDSource
     ) throws -> BridgeIntake {
         guard let bridge = try self.bridge(name), let room = try self.room(bridge.room) else { return .refused }
-        let remoteID = message.id.map { String($0.prefix(RemoteRules.idCharactersMax)) }
-        if let remoteID, try self.hasReceipt(remoteID, of: name) { return .known }
+        if let id = message.id, try self.hasReceipt(id, of: name) { return .known }
         let mark = BridgeMark(in: message.metadata)
         let instance = try self.instance()
-        let known = mark?.id ?? remoteID.flatMap { $0.utf8.count >= RemoteRules.worldwideIDBytesMin ? $0 : nil }
+        let known = mark?.id ?? message.id.flatMap { $0.utf8.count >= RemoteRules.worldwideIDBytesMin ? $0 : nil }
         if let mark, mark.via.contains(instance) || mark.isSpent { return .known }
-        if let known, try self.isKnown(mark: known) { return .known }
+        if let known, try self.isKnown(mark: known, in: room.id) { return .known }
         guard let author = try self.bridgedUser(message.author, of: bridge, in: room, now: now, ids: ids),
             let user = try self.speaker(author, in: room)
         else { return .refused }
@@ -74,7 +74,7 @@ extension StoreWriter {
                 content: content, metadata: JSON.text(metadata), origin: .bridge, in: room, as: acting
             ).id
         }
-        if let remoteID {
+        if let remoteID = message.id {
             try self.insert(BridgeReceipt(bridge: name, remoteID: remoteID, mark: id, message: written))
         }
         return .taken(author)
@@ -99,9 +99,9 @@ extension StoreWriter {
 
     /// Remembers a message of before the bridge began, so that it is not taken in later.
     package func passOver(_ message: RemoteMessage, over name: BridgeName) throws -> BridgeIntake {
-        guard let id = message.id.map({ String($0.prefix(RemoteRules.idCharactersMax)) }),
-            try !self.hasReceipt(id, of: name), try self.bridge(name) != nil
-        else { return .known }
+        guard let id = message.id, try !self.hasReceipt(id, of: name), try self.bridge(name) != nil else {
+            return .known
+        }
         let mark = BridgeMark(in: message.metadata)?.id ?? id
         try self.insert(BridgeReceipt(bridge: name, remoteID: id, mark: mark, message: nil))
         return .known
@@ -131,9 +131,11 @@ extension StoreWriter {
     /// Remembers the mark of a message that another server's bridge brought through the room actor.
     func noteMark(of message: Message) throws {
         let metadata = try message.metadata.map { try JSON.decode(JSONValue.self, from: $0) }
-        guard let mark = BridgeMark(in: metadata), try !self.hasReceipt(mark.id, of: .actorDoor) else { return }
-        try self.insert(
-            BridgeReceipt(bridge: .actorDoor, remoteID: mark.id, mark: mark.id, message: message.id))
+        guard let mark = BridgeMark(in: metadata) else { return }
+        // The same message may come to several rooms here.
+        let id = "\(message.room) \(mark.id)"
+        guard try !self.hasReceipt(id, of: .actorDoor) else { return }
+        try self.insert(BridgeReceipt(bridge: .actorDoor, remoteID: id, mark: mark.id, message: message.id))
     }
 
     // MARK: Users
@@ -144,8 +146,7 @@ extension StoreWriter {
     func bridgedUser(
         _ person: RemotePerson, of bridge: Bridge, in room: Room, now: Timestamp, ids: IDSource
     ) throws -> BridgedUser? {
-        let remoteID = String(person.id.prefix(RemoteRules.idCharactersMax))
-        if var known = try self.bridgedUser(remoteID, of: bridge.name) {
+        if var known = try self.bridgedUser(person.id, of: bridge.name) {
             if known.lastSeenAt <= now.advanced(by: .zero - Limits.lastUsedPrecision) {
                 known.lastSeenAt = now
                 try self.update(known)
@@ -162,7 +163,7 @@ extension StoreWriter {
         try self.insert(user)
         let session = try self.startSession(of: user, refreshTokenHash: nil, now: now, ids: ids)
         let bridged = BridgedUser(
-            bridge: bridge.name, remoteID: remoteID, user: id, session: session.id, lastSeenAt: now)
+            bridge: bridge.name, remoteID: person.id, user: id, session: session.id, lastSeenAt: now)
         try self.insert(bridged)
         let acting = Acting(user: user, device: bridged.device, now: now, ids: ids)
         try self.add(user, to: room, role: .member, as: acting)
@@ -190,9 +191,8 @@ extension StoreWriter {
 
     /// Sees to it that one more user of the bridge fits: whoever is away and was not seen for longest goes.
     private func makePlace(in bridge: Bridge, now: Timestamp, ids: IDSource) throws -> Bool {
-        let users = try self.bridgedUsers(of: bridge.name)
-        guard users.count >= Limits.bridgedUsersMax else { return true }
-        guard let oldest = try users.first(where: { try self.user($0.user)?.isOnline != true }) else { return false }
+        guard try self.bridgedUserCount(of: bridge.name) >= Limits.bridgedUsersMax else { return true }
+        guard let oldest = try self.bridgedUserAway(of: bridge.name) else { return false }
         try self.retire(oldest, by: nil, now: now, ids: ids)
         return true
     }
@@ -213,26 +213,32 @@ extension StoreWriter {
 }
 
 extension StoreReader {
-    /// A message that is here already, by the mark of a copy that another server brings to the room actor: it is not
-    /// said again, and the other server is told that it is here.
+    /// A message that is in the room already, by the mark of a copy that another server brings to the room actor: it is
+    /// not said again, and the other server is told that it is here. What other rooms have is none of its business.
     ///
     /// - returns: `nil` for a message without a mark, or one that is new.
-    package func knownMessage(marked metadata: JSONValue?) throws -> (message: Message, user: User)? {
+    package func knownMessage(
+        marked metadata: JSONValue?, in room: RoomID
+    ) throws -> (message: Message, user: User)? {
         guard let mark = BridgeMark(in: metadata) else { return nil }
-        let id = try MessageID(mark.id).flatMap { try self.message($0)?.id } ?? self.receipt(mark: mark.id)?.message
+        let id = try self.own(mark.id, in: room) ?? self.receipt(mark: mark.id, in: room)?.message
         guard let id, let message = try self.message(id), let user = try self.user(message.user) else { return nil }
         return (message, user)
     }
 
-    fileprivate func isKnown(mark: String) throws -> Bool {
-        if let id = MessageID(mark), try self.message(id) != nil { return true }
-        return try self.receipt(mark: mark) != nil
+    fileprivate func isKnown(mark: String, in room: RoomID) throws -> Bool {
+        try self.own(mark, in: room) != nil || self.receipt(mark: mark, in: room) != nil
+    }
+
+    /// A message that was first said in this room, by its mark.
+    private func own(_ mark: String, in room: RoomID) throws -> MessageID? {
+        guard let id = MessageID(mark), let message = try self.message(id), message.room == room else { return nil }
+        return id
     }
 }
 
 /// What remote rooms may say, made fit for here.
 private enum RemoteRules {
-    static let idCharactersMax = 200
     /// An id so long is made to be unique in the world; others may clash with those of other rooms.
     static let worldwideIDBytesMin = 20
 

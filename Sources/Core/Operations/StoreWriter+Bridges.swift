@@ -38,12 +38,7 @@ extension StoreWriter {
         guard try self.bridges(after: nil, limit: Limits.bridgesMax).count < Limits.bridgesMax else {
             throw Problem(.limitReached, "There are \(Limits.bridgesMax) bridges")
         }
-        let found =
-            switch new.room {
-            case .id(let id): try self.room(id)
-            case .name(let name): try self.room(name: name)
-            }
-        guard var room = found, !room.isArchived else {
+        guard var room = try self.roomToBridge(new.room), !room.isArchived else {
             throw Problem.invalid("room", "must be a room that is not archived")
         }
         if let other = room.bridge { throw Problem.invalid("room", "is bridged by \(other) already") }
@@ -57,12 +52,21 @@ extension StoreWriter {
         return bridge
     }
 
-    /// Lets a bridge rest, or wakes it; what is as asked already causes no event.
-    package func pauseBridge(_ bridge: Bridge, _ isPaused: Bool, by actor: UserID?, now: Timestamp) throws -> Bridge {
+    /// Lets a bridge rest, or wakes it; what is as asked already causes no event. Remote users leave their calls when
+    /// it rests, as nothing of them comes any more.
+    package func pauseBridge(
+        _ bridge: Bridge, _ isPaused: Bool, by actor: UserID?, now: Timestamp, ids: IDSource
+    ) throws -> Bridge {
         guard bridge.isPaused != isPaused else { return bridge }
         var bridge = bridge
         bridge.isPaused = isPaused
         try self.update(bridge)
+        if isPaused {
+            for user in try self.bridgedUsers(of: bridge.name) {
+                try self.leaveCalls(
+                    of: user.user, on: user.device, reason: "inferred: the bridge was paused", now: now, ids: ids)
+            }
+        }
         try self.changeBridgeState(of: bridge.name, to: isPaused ? .paused : .down, now: now)
         try self.appendBridgeChanged(bridge.name, at: now)
         return bridge
@@ -93,9 +97,11 @@ extension StoreWriter {
         try self.appendBridgeChanged(bridge.name, at: now)
     }
 
-    /// Tells the room how its bridge stands; what it was told already causes no event.
+    /// Tells the room how its bridge stands; what it was told already causes no event. A bridge that was told to rest
+    /// is paused, whatever it did a moment ago.
     package func changeBridgeState(of name: BridgeName, to state: BridgeState, now: Timestamp) throws {
-        guard let bridge = try self.bridge(name), var room = try self.room(bridge.room), room.bridgeState != state
+        guard let bridge = try self.bridge(name), !bridge.isPaused || state == .paused,
+            var room = try self.room(bridge.room), room.bridgeState != state
         else { return }
         room.bridgeState = state
         try self.updateBridged(room, by: nil, now: now)
@@ -106,27 +112,29 @@ extension StoreWriter {
     ///
     /// - throws: ``Problem`` as ``createBridge(_:by:now:)``; its detail names the bridge.
     package func applyBridgeFile(_ wanted: [NewBridge], now: Timestamp, ids: IDSource) throws {
-        let names = Set(wanted.map(\.name))
-        for bridge in try self.bridges(after: nil, limit: Limits.bridgesMax)
-        where bridge.isFromFile && !names.contains(bridge.name.text) {
-            try self.deleteBridge(bridge, by: nil, now: now, ids: ids)
+        // All that go, before any comes: two may have changed places.
+        for bridge in try self.bridges(after: nil, limit: Limits.bridgesMax) {
+            let isGone =
+                if let new = wanted.first(where: { $0.name == bridge.name.text }) {
+                    try self.roomToBridge(new.room)?.id != bridge.room
+                } else {
+                    bridge.isFromFile
+                }
+            if isGone { try self.deleteBridge(bridge, by: nil, now: now, ids: ids) }
         }
         for new in wanted {
-            guard let name = BridgeName(new.name), let bridge = try self.bridge(name) else {
-                _ = try self.createBridge(new, by: nil, now: now)
-                continue
-            }
-            let isSameRoom =
-                switch new.room {
-                case .id(let id): id == bridge.room
-                case .name(let name): try self.room(name: name)?.id == bridge.room
-                }
-            if isSameRoom {
+            if let name = BridgeName(new.name), let bridge = try self.bridge(name) {
                 try self.retargetBridge(bridge, to: new.target, now: now)
             } else {
-                try self.deleteBridge(bridge, by: nil, now: now, ids: ids)
                 _ = try self.createBridge(new, by: nil, now: now)
             }
+        }
+    }
+
+    private func roomToBridge(_ reference: RoomReference) throws -> Room? {
+        switch reference {
+        case .id(let id): try self.room(id)
+        case .name(let name): try self.room(name: name)
         }
     }
 

@@ -64,7 +64,7 @@ extension StoreWriter {
     ///
     /// It belongs to the live call in the room that joins sender and addressee. An offer to somebody who has opened a
     /// call, or whose call rings the sender, joins it; any other opens a call of two. Whoever offers or answers leaves
-    /// the other calls of their device.
+    /// the other calls of their device. `leave` to oneself hangs up whatever the device is in.
     ///
     /// - parameter transport: how the sender reads frames.
     /// - throws: ``Problem`` `not-found`, `not-a-member`, `room-archived`, `not-joined`, `joined-elsewhere`,
@@ -74,7 +74,11 @@ extension StoreWriter {
         joinedMax: Int, as acting: Acting
     ) throws -> RoomSignalOutcome {
         let room = try self.writableAccess(room, as: acting.user, to: .joinCall).room
-        guard recipient.user != acting.user.id else { throw Problem.invalid("to", "must not be yourself") }
+        if recipient.user == acting.user.id {
+            guard case .leave = signal.kind else { throw Problem.invalid("to", "must not be yourself") }
+            try self.hangUp(in: room.id, as: acting)
+            return .done
+        }
         guard try self.member(recipient.user, of: room.id) != nil else { return .recipientOffline }
         let meeting = try RoomMeeting(of: acting.user.id, recipient.user, in: room.id, store: self)
         switch signal.kind {
@@ -90,6 +94,15 @@ extension StoreWriter {
             guard let content = try signal.signalContent(answering: offer) else { throw Problem(.staleOffer) }
             if case .answer = signal.kind { try self.leaveCalls(as: acting, but: rows.call.id) }
             return .passed(try self.pass(content, to: recipient.user, in: rows, as: acting))
+        }
+    }
+
+    /// Leaves whatever the sender is in, also what nobody has joined yet.
+    private func hangUp(in room: RoomID, as acting: Acting) throws {
+        for id in try self.liveCalls(of: acting.user.id, in: room) {
+            let own = try self.callRows(id)?.participants.first { $0.user == acting.user.id }
+            guard own?.state == .joined, own?.device == acting.device else { continue }
+            _ = try self.leaveCall(id, reason: nil, by: .user(acting))
         }
     }
 

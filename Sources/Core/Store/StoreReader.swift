@@ -111,6 +111,9 @@ package protocol StoreReader {
     func bridgedUser(_ remoteID: String, of bridge: BridgeName) throws -> BridgedUser?
     /// All users of a remote room, those seen longest ago first.
     func bridgedUsers(of bridge: BridgeName) throws -> [BridgedUser]
+    func bridgedUserCount(of bridge: BridgeName) throws -> Int
+    /// Of those who are offline, the one seen longest ago.
+    func bridgedUserAway(of bridge: BridgeName) throws -> BridgedUser?
     /// Ids by which the remote room has known sessions of ours, with whose they were; `nil` for the bridge's own.
     func bridgeSessions(of bridge: BridgeName) throws -> [String: UserID?]
     /// Entries of one author behind `seq`, in order.
@@ -121,8 +124,8 @@ package protocol StoreReader {
     func outboxCount(of bridge: BridgeName) throws -> Int
     /// Whether a message of the remote room was taken in already.
     func hasReceipt(_ remoteID: String, of bridge: BridgeName) throws -> Bool
-    /// The first message with this mark that came over any bridge.
-    func receipt(mark: String) throws -> BridgeReceipt?
+    /// The first message with this mark that came to this room, over a bridge or from another server's.
+    func receipt(mark: String, in room: RoomID) throws -> BridgeReceipt?
     /// Logged signals for this device that nobody knows to be delivered, in order.
     func pendingSignalEvents(to device: DeviceID) throws -> [Event]
 

@@ -54,7 +54,7 @@ struct BridgeController: Sendable {
         let body = try await request.readBody().decode(BridgeChangeRequest.self)
         return try await self.gateway.write(request, context) { store, acting in
             let bridge = try store.pauseBridge(
-                store.bridge(named: name), body.paused, by: acting.user.id, now: acting.now)
+                store.bridge(named: name), body.paused, by: acting.user.id, now: acting.now, ids: acting.ids)
             try store.audit(
                 AuditRecord(.bridgeChanged, of: bridge.name.text, ["paused": .bool(body.paused)]), as: acting)
             return try Answer(.ok, self.payload(bridge, in: store))

@@ -23,6 +23,8 @@ final class RoomSession {
     private let user: UserID
     private let device: DeviceID
     private let granted: Set<Permission>?
+    /// Whether it is another server's bridge that speaks for somebody.
+    private let isRelay: Bool
     private let eventLoop: any EventLoop
     private var machine = RoomConnectionStateMachine()
     /// `nil` before the socket is made, and when it has ended.
@@ -36,6 +38,7 @@ final class RoomSession {
         self.user = subscription.user
         self.device = subscription.device
         self.granted = place.granted
+        self.isRelay = subscription.isRelayed
         self.eventLoop = eventLoop
     }
 
@@ -99,10 +102,12 @@ final class RoomSession {
     private func say(_ content: String, _ metadata: JSONValue?) throws(Problem) {
         let opensCall = metadata?["action"] == .string("join_call")
         try self.require(opensCall ? .startCall : .postMessage, countedAs: .messages)
+        // Only other servers bring marks; what users write under that name is taken out.
+        let metadata = self.isRelay ? metadata : metadata?.unmarked
         let new = NewMessage(content: content, metadata: metadata, origin: .websocket)
-        let (room, joinedMax) = (self.room, self.gateway.settings.joinedParticipantsMax)
+        let (room, roomID, joinedMax) = (self.room, self.roomID, self.gateway.settings.joinedParticipantsMax)
         self.write { store, acting in
-            if let (known, author) = try store.knownMessage(marked: metadata) {
+            if let (known, author) = try store.knownMessage(marked: metadata, in: roomID) {
                 return .message(RoomFrame.Message(known, by: author))
             }
             if opensCall {

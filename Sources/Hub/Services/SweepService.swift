@@ -59,6 +59,8 @@ package struct Retention: Sendable {
                     try store.trimBound(
                         olderThan: now.advanced(by: .zero - retention.age), countMax: retention.eventsMax),
                     awaited ?? Int64.max)
+                // Those of a bridge are the bridge's to forget.
+                _ = try store.forgetOldBridgeRows(of: .actorDoor, limit: retention.batchMax)
                 return try store.trimEvents(through: bound, limit: retention.batchMax)
             }
             guard deleted >= self.batchMax else { return }

@@ -109,6 +109,17 @@ struct BridgeTests {
                 moved.target.remoteRoom = "elsewhere"
                 try store.applyBridgeFile([moved], now: now, ids: ids)
                 #expect(try store.bridge(BridgeName(known: "filed"))?.target.remoteRoom == "elsewhere")
+                // Two change places.
+                var (one, two) = (filed, filed)
+                (two.name, two.room) = ("second", .name("other"))
+                try store.deleteBridge(store.bridge(named: "own"), by: nil, now: now, ids: ids)
+                try store.applyBridgeFile([one, two], now: now, ids: ids)
+                swap(&one.room, &two.room)
+                try store.applyBridgeFile([one, two], now: now, ids: ids)
+                let other = try store.room(name: "other")?.id
+                #expect(try store.bridge(BridgeName(known: "filed"))?.room == other)
+                try store.applyBridgeFile([two], now: now, ids: ids)
+                _ = try store.createBridge(own, by: nil, now: now)
                 try store.applyBridgeFile([], now: now, ids: ids)
                 #expect(try store.bridges(after: nil, limit: 9).map(\.name.text) == ["own"])
             }
