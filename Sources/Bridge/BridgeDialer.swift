@@ -10,8 +10,13 @@ import WebSocketWire
 /// Why a session could not be opened; its text is for admins and holds no secret.
 struct DialFailure: Error, Hashable, CustomStringConvertible {
     let description: String
+    /// With which the remote answered in place of the upgrade.
+    let status: Int?
 
-    init(_ description: String) { self.description = description }
+    init(_ description: String, status: Int? = nil) {
+        self.description = description
+        self.status = status
+    }
 
     /// What went wrong, for people.
     static func words(for error: any Error) -> String {
@@ -43,7 +48,9 @@ struct DialFailure: Error, Hashable, CustomStringConvertible {
         }
     }
 
-    static func refused(_ status: Int) -> DialFailure { DialFailure("the remote answered \(status), not 101") }
+    static func refused(_ status: Int) -> DialFailure {
+        DialFailure("the remote answered \(status), not 101", status: status)
+    }
 }
 
 /// Opens WebSockets to remote rooms: TCP, TLS where the URL says `wss`, and the upgrade.

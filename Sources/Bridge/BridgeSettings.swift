@@ -7,6 +7,8 @@ package struct BridgeSettings: Sendable {
     package var joinedParticipantsMax = Limits.joinedParticipantsMax
     /// Frames of a remote room that wait to be written here; from here on none of its sockets is read.
     package var intakeMax = 256
+    /// How often it is noted who was seen, and what is old forgotten.
+    package var houseKeepingEvery = Duration.seconds(60)
     /// A welcome brings the whole history in one frame.
     package var frameBytesMax = 16 * 1024 * 1024
     /// Whoever has spoken and reads nothing keeps their session for so long: scripts speak again and again.

@@ -20,18 +20,19 @@ struct BridgeSnapshot: Sendable {
         self.instance = try store.instance()
         self.users = try store.bridgedUsers(of: bridge.name)
         self.sessions = try store.bridgeSessions(of: bridge.name)
-        let bridged = Set(self.users.map(\.user))
-        self.online = Set(
-            try store.usersOnline().filter { user in
-                try !bridged.contains(user) && store.member(user, of: bridge.room) != nil
-            })
+        let online = try store.usersOnline(in: bridge.room, limit: Limits.membersPerRoomMax).map(\.id)
+        self.online = Set(online).subtracting(self.users.map(\.user))
         self.writers = Set(try store.outboxUsers(of: bridge.name))
         var joined: [CallID: Set<UserID>] = [:]
         for state in CallState.allCases where state != .ended {
-            for call in try store.calls(in: bridge.room, state: state, before: nil, limit: Limits.pageItemsMax) {
-                let participants = try store.callRows(call)?.participants ?? []
-                joined[call] = Set(participants.filter { $0.state == .joined }.map(\.user))
-            }
+            var page: [CallID] = []
+            repeat {
+                page = try store.calls(in: bridge.room, state: state, before: page.last, limit: Limits.pageItemsMax)
+                for call in page {
+                    let participants = try store.callRows(call)?.participants ?? []
+                    joined[call] = Set(participants.filter { $0.state == .joined }.map(\.user))
+                }
+            } while !page.isEmpty
         }
         self.joined = joined
         let inCalls = joined.values.reduce(into: Set<UserID>()) { $0.formUnion($1) }

@@ -110,7 +110,7 @@ extension BridgedRoom {
             self.joined[change.call, default: []].insert(change.user)
         } else {
             self.joined[change.call]?.remove(change.user)
-            self.spokeAt[change.user] = self.now
+            self.hungUp(change.user)
         }
         self.settle()
     }
@@ -119,9 +119,21 @@ extension BridgedRoom {
         guard let call = event.call else { return }
         self.waitingSignals.callEnded(call)
         guard let joined = self.joined.removeValue(forKey: call) else { return }
-        for user in joined { self.spokeAt[user] = self.now }
+        for user in joined { self.hungUp(user) }
         self.settle()
     }
+
+    /// Another Comblang has a call of its own, which may be one that nobody there has joined: it hears that this user
+    /// is in none any more. Whom they negotiated with hears it by a signal, as everywhere.
+    private func hungUp(_ user: UserID) {
+        self.spokeAt[user] = self.now
+        guard self.remoteInstance != nil, !self.joined.values.contains(where: { $0.contains(user) }),
+            let session = self.sessions[.user(user)], let remoteID = session.remoteID
+        else { return }
+        session.send(.signal(to: remoteID, content: Self.leave))
+    }
+
+    private static let leave = #"{"type":"leave"}"#
 }
 
 /// What of a `call.created` is looked at.

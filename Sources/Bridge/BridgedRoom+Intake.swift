@@ -5,7 +5,7 @@ import NIOCore
 import WebSocketWire
 
 // What a remote room says. Each session hears all that is broadcast; whatever is heard first counts, so that nothing is
-// missed when one of them is cut, and the id says that it was heard before.
+// missed when one of them is cut, and the id says that it was heard before. Of what has no id, one session tells.
 
 extension BridgedRoom {
     func received(_ text: String, on session: BridgeSession) {
@@ -20,15 +20,17 @@ extension BridgedRoom {
         case .welcome, .pong: break
         case .message(let message):
             if message.id != nil { _ = self.recentTexts.insert(text) }
-            self.received(message)
+            self.received(message, on: session)
         case .signal(let person, let content, _): self.received(content, from: person, on: session)
         case .join(let person, _):
-            guard self.present.count < Self.presentMax else { return }
-            self.present[person.userID] = RemotePerson(person)
+            let remote = RemotePerson(person)
+            guard self.present.count < Self.presentMax,
+                self.present.updateValue(remote, forKey: remote.id) != remote
+            else { return }
             self.settlePresence()
         case .leave(let person, _):
             // Another session of theirs may be there under the same id; the next welcome tells.
-            self.present[person.userID] = nil
+            guard self.present.removeValue(forKey: person.userID) != nil else { return }
             self.left(person)
             self.settlePresence()
         case .typing(let person, _): self.typing(person, on: session)
@@ -54,9 +56,11 @@ extension BridgedRoom {
         self.run(session.machine.welcomed(showing: marks, at: self.now), session)
         self.logger.debug("session welcomed", metadata: ["history": "\(welcome.history.count)"])
         // What was said before the bridge began is the remote room's past, not ours.
-        for message in welcome.history { self.takeIn(message, isPast: !self.hasBegun) }
+        // What nothing tells from what was heard before is left there.
+        for message in welcome.history where !message.marks.isEmpty { self.takeIn(message, isPast: !self.hasBegun) }
         self.hasBegun = true
-        self.present = Dictionary(welcome.users.map { ($0.userID, RemotePerson($0)) }, uniquingKeysWith: { $1 })
+        self.present = Dictionary(
+            welcome.users.prefix(Self.presentMax).map { ($0.userID, RemotePerson($0)) }, uniquingKeysWith: { $1 })
         self.sendWaitingSignals(of: session)
         self.settle()
         self.settlePresence()
@@ -64,7 +68,7 @@ extension BridgedRoom {
 
     // MARK: Messages
 
-    private func received(_ message: RoomFrame.Message) {
+    private func received(_ message: RoomFrame.Message, on session: BridgeSession) {
         for mark in message.marks {
             guard let owner = self.awaited.removeValue(forKey: mark), let session = self.sessions[owner] else {
                 continue
@@ -77,7 +81,13 @@ extension BridgedRoom {
             guard let session = self.sessions[owner], session.remoteID == message.person.userID else { return }
             return self.run(session.machine.echoedUnmarked(message.content, at: self.now), session)
         }
+        guard !message.marks.isEmpty || self.isFirst(session) else { return }
         self.takeIn(message, isPast: false)
+    }
+
+    /// Whether this is the session that tells what all of them hear and nothing tells apart.
+    private func isFirst(_ session: BridgeSession) -> Bool {
+        self.sessions.values.filter(\.machine.isLive).min { $0.dialledBefore($1) } === session
     }
 
     /// - parameter isPast: remember it as known, and no more.
@@ -103,6 +113,9 @@ extension BridgedRoom {
                 return self.redial()
             }
             if case .success(.taken) = result { self.status.messagesReceived += 1 }
+            if case .failure(let error as Problem) = result {
+                self.failed("a message is not taken in here: \(error.kind.rawValue)")
+            }
             self.took(result)
         }
     }
@@ -129,26 +142,23 @@ extension BridgedRoom {
 
     func beginIntake() {
         self.intakeCount += 1
-        if self.intakeCount == self.context.settings.intakeMax {
-            for session in self.sessions.values { session.handler?.pauseReading() }
-        }
+        guard self.intakeCount == self.context.settings.intakeMax else { return }
+        self.isIntakePaused = true
+        for session in self.sessions.values { session.handler?.pauseReading() }
     }
 
     func endIntake() {
         self.intakeCount -= 1
-        if self.intakeCount == self.context.settings.intakeMax / 2 {
-            for session in self.sessions.values { session.handler?.resumeReading() }
-        }
+        guard self.isIntakePaused, self.intakeCount <= self.context.settings.intakeMax / 2 else { return }
+        self.isIntakePaused = false
+        for session in self.sessions.values { session.handler?.resumeReading() }
     }
 
     // MARK: Presence
 
     private func typing(_ person: RoomFrame.Person, on session: BridgeSession) {
-        // All sessions hear it; one tells.
-        let first = self.sessions.values.filter(\.machine.isLive).min { $0.dialledBefore($1) }
-        guard first === session, self.ownIDs[person.userID] == nil, let user = self.bridgedUsers[person.userID] else {
-            return
-        }
+        guard self.isFirst(session), self.ownIDs[person.userID] == nil, let user = self.bridgedUsers[person.userID]
+        else { return }
         let room = self.bridge.room
         self.store.read { store in
             try store.user(user.user).map { try store.typing(in: .id(room), as: $0) }
@@ -173,7 +183,9 @@ extension BridgedRoom {
         // In a ring of Comblangs each would introduce those whom another one had introduced, for ever: there people are
         // known from their first word on.
         if isLive, !isDialling, self.remoteInstance == nil {
-            for person in strangers.values.prefix(Limits.bridgedUsersMax) where self.bridgedUsers[person.id] == nil {
+            let unknown = strangers.values.filter { self.bridgedUsers[$0.id] == nil }
+            let places = Limits.bridgedUsersMax - (strangers.count - unknown.count) - self.arriving.count
+            for person in unknown.lazy.filter({ !self.arriving.contains($0.id) }).prefix(max(places, 0)) {
                 self.arrived(person)
             }
         }
@@ -183,7 +195,7 @@ extension BridgedRoom {
     }
 
     private func arrived(_ person: RemotePerson) {
-        guard self.arriving.insert(person.id).inserted else { return }
+        self.arriving.insert(person.id)
         let (name, now, ids) = (self.bridge.name, self.now, self.context.ids)
         self.store.write {
             try $0.bridgedUserSeen(person, over: name, now: now, ids: ids)

@@ -164,6 +164,7 @@ extension BridgedRoom {
                 room.remoteInstance = connection.instance
                 session.handler = handler
                 handler.start()
+                if room.isIntakePaused { handler.pauseReading() }
             case .failure(let error): room.disconnected(session, dialling, "cannot connect", error)
             }
         }
@@ -173,12 +174,20 @@ extension BridgedRoom {
         guard session.dialling == dialling, self.sessions[session.owner] === session, !self.isStopped else { return }
         self.status.disconnects += 1
         self.failed(reason, error)
-        // Perhaps it is what was refused.
-        if !session.machine.isLive { session.resumeToken = nil }
+        if !session.machine.isLive, Self.mayBeOfTheToken(error) { session.resumeToken = nil }
         session.hangUp(WebSocketClose(.normal))
         self.run(session.machine.disconnected(jitter: .random(in: 0...1), at: self.now), session)
         self.publishStatus()
         self.settlePresence()
+    }
+
+    /// Whether it may be the resume token that was refused; that a remote is away says nothing of it.
+    ///
+    /// - parameter error: `nil` for a connection that was closed before its welcome.
+    private static func mayBeOfTheToken(_ error: (any Error)?) -> Bool {
+        guard let error else { return true }
+        guard let status = (error as? DialFailure)?.status else { return false }
+        return (400..<500).contains(status) && status != 429
     }
 
     // MARK: The outbox
@@ -233,10 +242,13 @@ extension BridgedRoom {
     private func done(_ seqs: [Int64]) {
         guard !seqs.isEmpty else { return }
         self.doneSeqs += seqs
+        self.flush(after: self.context.settings.outboxFlushEvery)
+    }
+
+    private func flush(after wait: Duration) {
         guard !self.isFlushing else { return }
         self.isFlushing = true
-        let wait = TimeAmount.milliseconds(self.context.settings.outboxFlushEvery.milliseconds)
-        self.eventLoop.assumeIsolated().scheduleTask(in: wait) {
+        self.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(wait)) {
             let seqs = self.doneSeqs
             self.doneSeqs = []
             self.isFlushing = false
@@ -244,9 +256,10 @@ extension BridgedRoom {
             self.store.write {
                 try $0.deleteOutbox(seqs)
             } then: { result in
-                guard case .failure(let error) = result else { return }
+                guard case .failure(let error) = result, !self.isStopped else { return }
                 self.failed("the outbox cannot be written", error)
-                self.done(seqs)
+                self.doneSeqs += seqs
+                self.flush(after: .seconds(1))
             }
         }
     }

@@ -37,6 +37,8 @@ final class BridgedRoom {
     var recentIDs = RecentIDs(countMax: 4096)
     /// Frames that are being written to the store.
     var intakeCount = 0
+    /// So many of them that no more are read for the moment.
+    var isIntakePaused = false
     var hasBegun: Bool
 
     /// Texts of messages heard lately: each session hears the same.
@@ -71,7 +73,7 @@ final class BridgedRoom {
     private(set) var isStopped = false
     /// What was committed while the first snapshot was read.
     private var early: [Event] = []
-    private var ticks = 0
+    private var keptHouseAt: Timestamp
     private var ticking: Scheduled<Void>?
 
     init(_ bridge: Bridge, _ context: BridgeContext, on eventLoop: any EventLoop) {
@@ -83,6 +85,7 @@ final class BridgedRoom {
         logger[metadataKey: "bridge"] = "\(bridge.name)"
         self.logger = logger
         self.hasBegun = bridge.begunAt != nil
+        self.keptHouseAt = context.time.now
         self.status = context.statuses.anew(bridge.name, .down, since: context.time.now)
         self.tls = Result { try BridgeDialer.tlsContext(bridge.target) }
     }
@@ -217,13 +220,12 @@ final class BridgedRoom {
     private func tick() {
         guard !self.isStopped else { return }
         self.scheduleTick()
-        self.ticks += 1
         self.waitingSignals.timePassed(at: self.now)
         self.settle()
         self.settlePresence()
         self.announce()
         self.publishStatus()
-        if self.ticks % 60 == 0 { self.houseKeep() }
+        if self.now.duration(since: self.keptHouseAt) >= self.context.settings.houseKeepingEvery { self.houseKeep() }
     }
 
     /// Tells the room how the bridge stands, when it has stood so for a moment.
@@ -243,10 +245,12 @@ final class BridgedRoom {
     }
 
     private func houseKeep() {
+        self.keptHouseAt = self.now
         self.awaited = self.awaited.filter { self.sessions[$0.value]?.machine.holds($0.key) ?? false }
         let (name, now, ids) = (self.bridge.name, self.now, self.context.ids)
-        let here = Set(self.present.keys.compactMap { self.bridgedUsers[$0]?.user })
-        let people = self.present.values.filter { self.ownIDs[$0.id] == nil }
+        // Strangers are none of this: whether they become known is for `settlePresence` to say.
+        let people = self.present.values.filter { self.bridgedUsers[$0.id] != nil }
+        let here = Set(people.compactMap { self.bridgedUsers[$0.id]?.user })
         self.store.write { store in
             for person in people { _ = try store.bridgedUserSeen(person, over: name, now: now, ids: ids) }
             try store.expireBridgedUsers(of: name, but: here, now: now, ids: ids, limit: 20)
@@ -304,28 +308,4 @@ private struct PresenceData: Decodable {
 private struct MemberData: Decodable {
     let user: UserID
     let online: Bool
-}
-
-/// Ids seen lately; the older half is forgotten at once, so that it costs nothing for a single one.
-struct RecentIDs {
-    private let countMax: Int
-    private var recent: Set<String> = []
-    private var older: Set<String> = []
-
-    init(countMax: Int) { self.countMax = countMax }
-
-    /// Whether it is new.
-    mutating func insert(_ id: String) -> Bool {
-        guard !self.recent.contains(id), !self.older.contains(id) else { return false }
-        if self.recent.count >= self.countMax { (self.older, self.recent) = (self.recent, []) }
-        self.recent.insert(id)
-        return true
-    }
-
-    func contains(_ id: String) -> Bool { self.recent.contains(id) || self.older.contains(id) }
-
-    mutating func remove(_ id: String) {
-        self.recent.remove(id)
-        self.older.remove(id)
-    }
 }

@@ -44,15 +44,20 @@ final class RemoteActor: Sendable {
         var visits = 0
         var greetings: [String] = []
         var goodbyes: [Int] = []
+        var signals: [JSONValue] = []
+        var strangers: [String] = []
         var listener: (any Channel)?
         var port = 0
     }
 
     private let state = Mutex(State())
     private let tls: NIOSSLContext?
+    /// As which Comblang it answers, if it is one.
+    fileprivate let instance: String?
 
     /// - parameter certificate: `nil` for no TLS.
-    init(_ certificate: TestCertificate? = nil) async throws {
+    init(_ certificate: TestCertificate? = nil, instance: String? = nil) async throws {
+        self.instance = instance
         self.tls = try certificate.map { certificate in
             try NIOSSLContext(
                 configuration: .makeServerConfiguration(
@@ -78,6 +83,8 @@ final class RemoteActor: Sendable {
     var greetings: [String] { self.state.withLock { $0.greetings } }
     /// Codes of the Close frames that came.
     var goodbyes: [Int] { self.state.withLock { $0.goodbyes } }
+    /// The `signal` frames that came.
+    var signals: [JSONValue] { self.state.withLock { $0.signals } }
 
     func behave(_ manner: Manner) { self.state.withLock { $0.manner = manner } }
 
@@ -114,11 +121,20 @@ final class RemoteActor: Sendable {
     }
 
     /// Somebody of the remote room says something.
-    func say(_ content: String, as username: String) {
-        let person: [String: JSONValue] = [
-            "userId": .string("id of \(username)"), "username": .string(username), "color": .string("#123456"),
-        ]
-        self.take(content, nil, from: person)
+    ///
+    /// - parameter hasID: whether the room gives the message an id.
+    func say(_ content: String, as username: String, hasID: Bool = true) {
+        self.take(content, nil, from: Self.stranger(username), hasID: hasID)
+    }
+
+    /// People who are there from now on, as each welcome tells.
+    func come(_ usernames: [String]) { self.state.withLock { $0.strangers = usernames } }
+
+    /// Sends a frame to all, as it is.
+    func tell(_ members: [String: JSONValue]) { self.state.withLock { Self.tell(.object(members), in: $0) } }
+
+    static func stranger(_ username: String) -> [String: JSONValue] {
+        ["userId": .string("id of \(username)"), "username": .string(username), "color": .string("#123456")]
     }
 
     // MARK: What its connections tell
@@ -144,10 +160,14 @@ final class RemoteActor: Sendable {
         return self.state.withLock { state in
             let session = Session(channel: channel, id: "session \(number)", username: String(name), hears: hears)
             state.sessions[number] = session
-            let users = state.sessions.values.map { JSONValue.object(Self.person($0)) }
+            let people = state.sessions.values.map { Self.person($0) } + state.strangers.map { Self.stranger($0) }
+            let users = people.map { JSONValue.object($0) }
             return .object(
                 Self.person(session).merging(
-                    ["type": .string("welcome"), "users": .array(users), "history": .array(state.history)]) { $1 })
+                    [
+                        "type": .string("welcome"), "users": .array(users), "history": .array(state.history),
+                        "resumeToken": .string("token \(number)"),
+                    ]) { $1 })
         }
     }
 
@@ -155,27 +175,35 @@ final class RemoteActor: Sendable {
     fileprivate func saidGoodbye(_ code: Int) { self.state.withLock { $0.goodbyes.append(code) } }
 
     fileprivate func heard(_ frame: JSONValue, from number: Int) {
+        if frame["type"] == .string("signal") { self.state.withLock { $0.signals.append(frame) } }
         guard frame["type"] == .string("message"), let content = frame["content"]?.stringValue,
             let session = self.state.withLock({ $0.sessions[number] })
         else { return }
         self.take(content, frame["metadata"], from: Self.person(session))
     }
 
-    private func take(_ content: String, _ metadata: JSONValue?, from person: [String: JSONValue]) {
+    private func take(
+        _ content: String, _ metadata: JSONValue?, from person: [String: JSONValue], hasID: Bool = true
+    ) {
         // Within the lock, so that everybody hears all in the same order.
         self.state.withLock { state in
             let message = JSONValue.object(
                 person.merging([
-                    "type": .string("message"), "id": .string("message \(state.history.count) of this remote room"),
+                    "type": .string("message"),
+                    "id": hasID ? .string("message \(state.history.count) of this remote room") : .null,
                     "content": .string(content), "metadata": metadata ?? .null, "timestamp": .integer(1),
                 ]) { $1 })
             state.history.append(message)
-            guard let text = try? JSON.text(message) else { return }
-            let frame = ByteBuffer(bytes: Frame(Frame.text, Array(text.utf8)).bytes)
-            for channel in state.sessions.values.filter(\.hears).map(\.channel) {
-                // Later: a write that fails closes the channel at once, which asks for the lock.
-                channel.eventLoop.execute { channel.writeAndFlush(frame, promise: nil) }
-            }
+            Self.tell(message, in: state)
+        }
+    }
+
+    private static func tell(_ value: JSONValue, in state: State) {
+        guard let text = try? JSON.text(value) else { return }
+        let frame = ByteBuffer(bytes: Frame(Frame.text, Array(text.utf8)).bytes)
+        for channel in state.sessions.values.filter(\.hears).map(\.channel) {
+            // Later: a write that fails closes the channel at once, which asks for the lock.
+            channel.eventLoop.execute { channel.writeAndFlush(frame, promise: nil) }
         }
     }
 
@@ -241,10 +269,11 @@ private final class Visitor: ChannelInboundHandler {
     private func upgrade(_ context: ChannelHandlerContext, key: String) {
         self.isUpgraded = true
         let accept = WebSocketHandshake.accept(forKey: key)
-        let lines = [
-            "HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",
-            "Sec-WebSocket-Accept: \(accept)",
-        ]
+        let lines =
+            [
+                "HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade",
+                "Sec-WebSocket-Accept: \(accept)",
+            ] + (self.room.instance.map { ["Comblang-Instance: \($0)"] } ?? [])
         self.write(Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8), context)
     }
 

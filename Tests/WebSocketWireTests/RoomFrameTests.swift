@@ -38,6 +38,20 @@ struct RoomFrameTests {
         #expect(throws: error) { try ClientFrame(text) }
     }
 
+    @Test func idsAndNamesOfARemoteRoomAreCut() throws {
+        let long = String(repeating: "é", count: Limits.remoteNameCharactersMax)
+        for more in ["", "e", long] {
+            let person = #""userId":"\#(long + more)","username":"\#(long + more)""#
+            let frame = try RoomFrame(#"{"type":"join",\#(person)}"#)
+            #expect(frame == .join(RoomFrame.Person(userID: long, username: long, color: ""), timestamp: nil))
+            guard
+                case .message(let message) = try RoomFrame(
+                    #"{"type":"message","id":"\#(long + more)","content":"x",\#(person)}"#)
+            else { return }
+            #expect(message.id == long)
+        }
+    }
+
     @Test func anUnknownTypeIsRepeatedOnlyInPart() {
         let type = String(repeating: "x", count: 100_000)
         #expect(throws: RoomFrameError.unknownType(String(repeating: "x", count: 64))) {

@@ -25,13 +25,22 @@ package struct FrameMembers: Hashable, Sendable {
         return text
     }
 
-    /// What somebody else's room calls a thing: a string, or a number as its digits.
+    /// What somebody else's room calls a thing: a string, or a number as its digits. Cut to
+    /// ``Limits/remoteNameCharactersMax``.
     package func identifier(_ name: String) -> String? {
         switch self[name] {
-        case .string(let text): text
+        case .string(let text): Self.cut(text)
         case .integer(let number): String(number)
         default: nil
         }
+    }
+
+    /// What somebody is called, cut likewise.
+    func name(_ name: String) -> String? { self[name]?.stringValue.map { Self.cut($0) } }
+
+    private static func cut(_ text: String) -> String {
+        guard text.utf8.count > Limits.remoteNameCharactersMax else { return text }
+        return String(String.UnicodeScalarView(text.unicodeScalars.prefix(Limits.remoteNameCharactersMax)))
     }
 
     /// A count of milliseconds; a room that keeps fractions of them has them cut.

@@ -107,8 +107,7 @@ extension RoomFrame.Person {
             throw .invalidMember("userId", expected: "must be a user's id")
         }
         self.init(
-            userID: userID, username: members["username"]?.stringValue ?? userID,
-            color: members["color"]?.stringValue ?? "")
+            userID: userID, username: members.name("username") ?? userID, color: members.name("color") ?? "")
     }
 }
 
