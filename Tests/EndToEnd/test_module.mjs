@@ -150,3 +150,89 @@ test("a problem carries the server's slug, and a proxy's page is not taken for o
     const busy = await Problem.of(new Response("<html>", { status: 503, headers: { "Retry-After": "2" } }));
     assert.deepEqual([busy.slug, busy.retryAfterMs, busy.isTransient], ["unexpected-answer", 2000, true]);
 });
+
+/** A browser's storage as far as the module needs one. */
+class FakeStorage {
+    items = new Map();
+    isFull = false;
+    getItem(key) { return this.items.get(key) ?? null; }
+    removeItem(key) { this.items.delete(key); }
+    setItem(key, value) {
+        if (this.isFull) throw new Error("QuotaExceededError");
+        this.items.set(key, value);
+    }
+}
+
+/** What a server grants: `a1` and `r1`, then `a2` and `r2`, … */
+function session(number, ms = 3_600_000) {
+    return {
+        user: { id: "usr_1" }, accessToken: `a${number}`, refreshToken: `r${number}`,
+        expiresAt: new Date(Date.now() + ms).toISOString() };
+}
+
+const json = (body, status = 200) => new Response(JSON.stringify(body), { status });
+const expired = () => new Response(JSON.stringify({ type: "/problems/unauthorized", title: "No" }), {
+    status: 401, headers: { "Content-Type": "application/problem+json" } });
+
+/** @param {(ask: { method: string, path: string, body: any, token: string | undefined }) => any} answer */
+function serve(t, answer) {
+    t.mock.method(globalThis, "fetch", async (address, { method = "GET", body, headers = {} }) => answer({
+        method, path: new URL(address).pathname, body: body && JSON.parse(body),
+        token: headers.Authorization?.replace("Bearer ", "") }));
+}
+
+test("a storage that is full keeps nothing older than what was written", async (t) => {
+    globalThis.localStorage = new FakeStorage();
+    t.after(() => { delete globalThis.localStorage; });
+    let number = 1;
+    serve(t, ({ path, token }) => {
+        if (path === "/v1/tokens") return json(session(number += 1));
+        return token === `a${number}` ? json({ id: "usr_1" }) : expired();
+    });
+    const comblang = new Comblang({ url: "http://127.0.0.1" });
+    await comblang.signIn({ username: "siti", password: "x" });
+    localStorage.isFull = true;
+    number += 1;
+    // Refused, renewed, and what was renewed is what counts from now on.
+    await comblang.request("GET", "/v1/users/me");
+    number += 1;
+    await comblang.request("GET", "/v1/users/me");
+    assert.equal(comblang.session.accessToken, `a${number}`);
+});
+
+test("a session that is renewed while one signs out does not come back", async (t) => {
+    let grant;
+    const renewing = new Promise((resolve) => { grant = resolve; });
+    let asked;
+    const isAsked = new Promise((resolve) => { asked = resolve; });
+    serve(t, ({ method, path, body }) => {
+        if (body?.grant === "password") return json(session(1));
+        if (path === "/v1/tokens") {
+            asked();
+            return renewing;
+        }
+        return method === "DELETE" ? new Response(null, { status: 204 }) : expired();
+    });
+    const comblang = new Comblang({ url: "http://127.0.0.1", keep: "none" });
+    await comblang.signIn({ username: "siti", password: "x" });
+    const told = [];
+    comblang.on("session", (now) => told.push(now));
+    const request = assert.rejects(comblang.request("GET", "/v1/users/me"), { slug: "signed-out" });
+    await isAsked;
+    await comblang.signOut();
+    grant(json(session(2)));
+    await request;
+    assert.equal(comblang.isSignedIn, false);
+    assert.deepEqual(told, [null]);
+});
+
+test("one who is signed out while a token is renewed in vain is told so", async (t) => {
+    const comblang = new Comblang({ url: "http://127.0.0.1", keep: "none" });
+    serve(t, () => json(session(1, 1_000)));
+    await comblang.signIn({ username: "siti", password: "x" });
+    t.mock.method(comblang, "renew", async () => {
+        comblang.session = null;
+        throw new Problem("network", "away");
+    });
+    await assert.rejects(comblang.request("GET", "/v1/users/me"), { slug: "signed-out" });
+});

@@ -252,7 +252,11 @@ function randomText() {
 
 /** A browser's storage, or one for the life of the page where there is none (Node, a sandboxed frame). */
 class SafeStorage {
-    /** @type {Map<string, string>} */
+    /**
+     * What the browser's storage did not take.
+     *
+     * @type {Map<string, string>}
+     */
     #memory = new Map();
 
     /** @param {() => Storage} find may throw */
@@ -267,7 +271,7 @@ class SafeStorage {
     /** @param {string} key @returns {any} */
     read(key) {
         try {
-            return JSON.parse(this.storage?.getItem(key) ?? this.#memory.get(key) ?? "null");
+            return JSON.parse(this.#memory.get(key) ?? this.storage?.getItem(key) ?? "null");
         } catch {
             return null;
         }
@@ -276,11 +280,21 @@ class SafeStorage {
     /** @param {string} key @param {unknown} value null removes it */
     write(key, value) {
         const text = JSON.stringify(value);
-        this.#memory.set(key, text);
+        this.#memory.delete(key);
         try {
-            if (value === null) this.storage?.removeItem(key);
-            else this.storage?.setItem(key, text);
-        } catch { /* Full: the memory has it. */ }
+            if (this.storage && value === null) return this.storage.removeItem(key);
+            if (this.storage) return this.storage.setItem(key, text);
+        } catch { /* Full, or not allowed any more: what is there now is old. */ }
+        this.#memory.set(key, text);
+    }
+
+    /**
+     * Another tab wrote, or removed: that is newer than what this one could not write.
+     *
+     * @param {string} key
+     */
+    forget(key) {
+        if (this.storage) this.#memory.delete(key);
     }
 }
 
@@ -452,7 +466,11 @@ export class Comblang extends Emitter {
         this.wires = new WireChoice(this.tabStorage.read("comblang:wires") ?? undefined);
         // Another tab signed in, renewed or signed out.
         globalThis.addEventListener?.("storage", (event) => {
-            if (/** @type {StorageEvent} */ (event).key === this.#key) this.#adopt(this.storage.read(this.#key), false);
+            const { key } = /** @type {StorageEvent} */ (event);
+            // None is named when all is removed.
+            if (key !== this.#key && key !== null) return;
+            this.storage.forget(this.#key);
+            this.#adopt(this.storage.read(this.#key), false);
         });
     }
 
@@ -529,21 +547,28 @@ export class Comblang extends Emitter {
 
     /** @param {string} spent */
     async #renew(spent) {
-        const kept = this.storage.read(this.#key) ?? this.session;
+        const held = this.storage.read(this.#key);
+        const kept = held ?? this.session;
         if (!kept) throw new Problem("signed-out", "There is no session");
         if (kept.accessToken !== spent) return this.#adopt(kept, false);
+        const before = this.session;
+        let session = null;
+        let cause;
         try {
             const answer = await this.request("POST", "/v1/tokens", {
                 body: { grant: "refresh", refreshToken: kept.refreshToken },
                 anonymous: true, repeatable: true, patienceMs: REFRESH_PATIENCE_MS,
             });
-            this.#adopt(answer.body);
+            session = answer.body;
         } catch (error) {
-            const problem = Problem.from(error);
-            if (problem.status !== 401) throw problem;
-            this.#adopt(null);
-            throw new Problem("signed-out", "The session has ended", { cause: problem, status: 401 });
+            cause = Problem.from(error);
+            if (cause.status !== 401) throw cause;
         }
+        const present = held ? this.storage.read(this.#key) : this.session;
+        // Signed out meanwhile, or in as somebody else: what was renewed is not wanted any more.
+        if (this.session !== before || present?.accessToken !== spent) this.#adopt(present, false);
+        else this.#adopt(session);
+        if (!this.session) throw new Problem("signed-out", "The session has ended", { cause, status: 401 });
     }
 
     /**
@@ -560,6 +585,7 @@ export class Comblang extends Emitter {
                 if (!Problem.from(error).isTransient) throw error;
             });
         }
+        if (!this.session) throw new Problem("signed-out", "Signed out meanwhile");
         return this.session.accessToken;
     }
 
