@@ -236,3 +236,27 @@ test("one who is signed out while a token is renewed in vain is told so", async 
     });
     await assert.rejects(comblang.request("GET", "/v1/users/me"), { slug: "signed-out" });
 });
+
+test("a client with a token of its own leaves the browser's session alone", async (t) => {
+    globalThis.localStorage = new FakeStorage();
+    const listeners = [];
+    globalThis.addEventListener = (name, listener) => listeners.push([name, listener]);
+    t.after(() => {
+        delete globalThis.localStorage;
+        delete globalThis.addEventListener;
+    });
+    serve(t, ({ method, path }) => {
+        if (path === "/v1/tokens") return json(session(1));
+        return method === "DELETE" ? new Response(null, { status: 204 }) : json({ id: "usr_bot" });
+    });
+    const user = new Comblang({ url: "http://127.0.0.1" });
+    const bot = new Comblang({ url: "http://127.0.0.1", token: "key" });
+    await bot.identify();
+    await user.signIn({ username: "siti", password: "x" });
+    // As another tab's storage would tell it.
+    for (const [name, listener] of listeners) if (name === "storage") listener({ key: [...localStorage.items.keys()][0] });
+    assert.equal(bot.user.id, "usr_bot");
+    await bot.signOut();
+    assert.equal(bot.isSignedIn, false);
+    assert.ok(new Comblang({ url: "http://127.0.0.1" }).isSignedIn);
+});

@@ -451,7 +451,8 @@ export class Comblang extends Emitter {
         this.url = (options.url ?? globalThis.location?.origin ?? "").replace(/\/+$/, "");
         this.#key = `comblang:session:${this.url}`;
         this.storage = new SafeStorage(() => {
-            if (options.keep === "none") throw new Error("not wanted");
+            // A token that was given has nothing to do with who signed in to this browser.
+            if (options.keep === "none" || options.token) throw new Error("not wanted");
             return options.keep === "session" ? sessionStorage : localStorage;
         });
         this.tabStorage = new SafeStorage(() => sessionStorage);
@@ -530,6 +531,8 @@ export class Comblang extends Emitter {
         } catch (error) {
             if (Problem.from(error).slug !== "signed-out") throw error;
         } finally {
+            this.fixedToken = null;
+            this.fixedUser = null;
             this.#adopt(null);
         }
     }
