@@ -260,3 +260,88 @@ test("a client with a token of its own leaves the browser's session alone", asyn
     assert.equal(bot.isSignedIn, false);
     assert.ok(new Comblang({ url: "http://127.0.0.1" }).isSignedIn);
 });
+
+/**
+ * A stream that polls, to which a WebSocket is worth trying again; each that is tried stays on its way. `fail` ends the
+ * poll that waits.
+ */
+async function probing(t, ticket = () => json({ ticket: "t" }, 201)) {
+    const sockets = [];
+    globalThis.WebSocket = class {
+        isClosed = false;
+        constructor() { sockets.push(this); }
+        close() { this.isClosed = true; }
+    };
+    const polls = [];
+    t.mock.method(globalThis, "fetch", (address, { signal }) => {
+        if (address.endsWith("/v1/stream-tickets")) return Promise.resolve(ticket());
+        if (address.includes("wait=0")) return Promise.resolve(json({ cursor: "a.1", events: [], ephemeral: [], more: false }));
+        return new Promise((resolve, reject) => {
+            signal.addEventListener("abort", () => reject(new Error("aborted")));
+            polls.push(reject);
+        });
+    });
+    const comblang = new Comblang({ url: "http://127.0.0.1", token: "t", keep: "none" });
+    comblang.wires.failed("websocket", "refused");
+    comblang.wires.worked("poll", Date.now());
+    const stream = comblang.events({ after: "a.1", wires: ["websocket", "poll"], probeMs: 5 });
+    t.after(() => {
+        stream.close();
+        delete globalThis.WebSocket;
+    });
+    await new Promise((resolve) => { stream.on("wire", resolve); });
+    comblang.wires.forget();
+    return { comblang, stream, sockets, fail: () => polls.pop()(new Error("cut")) };
+}
+
+async function until(condition) {
+    while (!condition()) await new Promise((resolve) => { setTimeout(resolve, 1); });
+}
+
+const isTried = ({ wires }) => wires.order(["websocket", "poll"], Date.now())[0] === "websocket";
+
+test("a probe that ends late takes nothing from the connection that is being made", async (t) => {
+    const { stream, sockets, fail } = await probing(t);
+    await until(() => sockets.length === 1);
+    fail();
+    await until(() => sockets.length === 2);
+    sockets[0].onclose();
+    await new Promise(setImmediate);
+    stream.reconnect();
+    assert.ok(sockets[1].isClosed);
+    await until(() => sockets.length === 3);
+    stream.close();
+    assert.ok(sockets[2].isClosed);
+});
+
+test("a stream that is closed closes its probe, also when its wire has ended", async (t) => {
+    const { stream, sockets, fail } = await probing(t);
+    await until(() => sockets.length === 1);
+    fail();
+    await until(() => sockets.length === 2);
+    stream.close();
+    assert.deepEqual(sockets.map((socket) => socket.isClosed), [true, true]);
+});
+
+test("a probe that we end ourselves says nothing about its wire", async (t) => {
+    for (const end of ["reconnect", "close"]) {
+        const { comblang, stream, sockets } = await probing(t);
+        await until(() => sockets.length === 1);
+        stream[end]();
+        await new Promise(setImmediate);
+        assert.ok(isTried(comblang), end);
+        t.mock.restoreAll();
+    }
+});
+
+test("a probe that the server itself refuses says nothing about its wire", async (t) => {
+    let refusals = 0;
+    const { comblang } = await probing(t, () => {
+        refusals += 1;
+        return new Response(JSON.stringify({ type: "/problems/rate-limited", title: "Slow down" }), {
+            status: 429, headers: { "Content-Type": "application/problem+json", "Retry-After": "60" } });
+    });
+    await until(() => refusals === 1);
+    await new Promise(setImmediate);
+    assert.ok(isTried(comblang));
+});

@@ -1052,6 +1052,12 @@ export class EventStream extends Emitter {
     #current = null;
     /** @type {Connection | null} */
     #candidate = null;
+    /**
+     * A better wire that is tried while the present one goes on, or has just ended.
+     *
+     * @type {Connection | null}
+     */
+    #probed = null;
     #attempt = 0;
     #wake = new AbortController();
     #closing = new AbortController();
@@ -1120,6 +1126,7 @@ export class EventStream extends Emitter {
         this.#closing.abort();
         this.#wake.abort();
         this.#candidate?.close();
+        this.#probed?.close();
         this.#current?.close();
         this.#share?.close();
         this.#located?.();
@@ -1130,6 +1137,7 @@ export class EventStream extends Emitter {
         this.comblang.wires.forget();
         this.#attempt = 0;
         this.#candidate?.close();
+        this.#probed?.close();
         this.#current?.end({ kind: "end", reason: "reconnect", retryAfterMs: 0 });
         this.#wake.abort();
     }
@@ -1192,6 +1200,7 @@ export class EventStream extends Emitter {
     async #lead(signal) {
         const stop = () => {
             this.#candidate?.close();
+            this.#probed?.close();
             this.#current?.close();
             this.#wake.abort();
         };
@@ -1304,16 +1313,19 @@ export class EventStream extends Emitter {
         const { wires } = this.comblang;
         const present = this.#current;
         const better = present && wires.better(this.wireNames, present.wire, Date.now());
-        if (!present || !better || this.#candidate) return;
+        if (!present || !better || this.#probed) return;
         const connection = this.#open(better);
-        this.#candidate = connection;
+        this.#probed = connection;
         const isReady = await connection.ready;
-        this.#candidate = null;
+        this.#probed = null;
         if (!isReady) {
-            wires.failed(better, connection.ending?.kind ?? "closed");
+            const ending = await connection.ended;
+            // What we closed, or the server itself refused, says nothing about the wire.
+            if (this.#isDecided(ending)) return;
+            wires.failed(better, ending.kind);
             // The present one does get through.
             if (this.#current === present) wires.worked(present.wire, Date.now());
-        } else if (this.#current === present) {
+        } else if (this.#current === present && !connection.ending) {
             this.#use(connection);
             present.close();
         } else {
