@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Comblang, SSEParser, WireChoice, backoff, compareCursors, Emitter, Problem } from "../../clients/js/comblang.js";
+import { FakeStorage, json, refused, serve, until } from "./lib/module.mjs";
 
 const wires = ["websocket", "sse", "poll"];
 
@@ -151,34 +152,11 @@ test("a problem carries the server's slug, and a proxy's page is not taken for o
     assert.deepEqual([busy.slug, busy.retryAfterMs, busy.isTransient], ["unexpected-answer", 2000, true]);
 });
 
-/** A browser's storage as far as the module needs one. */
-class FakeStorage {
-    items = new Map();
-    isFull = false;
-    getItem(key) { return this.items.get(key) ?? null; }
-    removeItem(key) { this.items.delete(key); }
-    setItem(key, value) {
-        if (this.isFull) throw new Error("QuotaExceededError");
-        this.items.set(key, value);
-    }
-}
-
 /** What a server grants: `a1` and `r1`, then `a2` and `r2`, … */
 function session(number, ms = 3_600_000) {
     return {
         user: { id: "usr_1" }, accessToken: `a${number}`, refreshToken: `r${number}`,
         expiresAt: new Date(Date.now() + ms).toISOString() };
-}
-
-const json = (body, status = 200) => new Response(JSON.stringify(body), { status });
-const expired = () => new Response(JSON.stringify({ type: "/problems/unauthorized", title: "No" }), {
-    status: 401, headers: { "Content-Type": "application/problem+json" } });
-
-/** @param {(ask: { method: string, path: string, body: any, token: string | undefined }) => any} answer */
-function serve(t, answer) {
-    t.mock.method(globalThis, "fetch", async (address, { method = "GET", body, headers = {} }) => answer({
-        method, path: new URL(address).pathname, body: body && JSON.parse(body),
-        token: headers.Authorization?.replace("Bearer ", "") }));
 }
 
 test("a storage that is full keeps nothing older than what was written", async (t) => {
@@ -187,7 +165,7 @@ test("a storage that is full keeps nothing older than what was written", async (
     let number = 1;
     serve(t, ({ path, token }) => {
         if (path === "/v1/tokens") return json(session(number += 1));
-        return token === `a${number}` ? json({ id: "usr_1" }) : expired();
+        return token === `a${number}` ? json({ id: "usr_1" }) : refused(401, "unauthorized");
     });
     const comblang = new Comblang({ url: "http://127.0.0.1" });
     await comblang.signIn({ username: "siti", password: "x" });
@@ -211,7 +189,7 @@ test("a session that is renewed while one signs out does not come back", async (
             asked();
             return renewing;
         }
-        return method === "DELETE" ? new Response(null, { status: 204 }) : expired();
+        return method === "DELETE" ? new Response(null, { status: 204 }) : refused(401, "unauthorized");
     });
     const comblang = new Comblang({ url: "http://127.0.0.1", keep: "none" });
     await comblang.signIn({ username: "siti", password: "x" });
@@ -294,10 +272,6 @@ async function probing(t, ticket = () => json({ ticket: "t" }, 201)) {
     return { comblang, stream, sockets, fail: () => polls.pop()(new Error("cut")) };
 }
 
-async function until(condition) {
-    while (!condition()) await new Promise((resolve) => { setTimeout(resolve, 1); });
-}
-
 const isTried = ({ wires }) => wires.order(["websocket", "poll"], Date.now())[0] === "websocket";
 
 test("a probe that ends late takes nothing from the connection that is being made", async (t) => {
@@ -338,8 +312,7 @@ test("a probe that the server itself refuses says nothing about its wire", async
     let refusals = 0;
     const { comblang } = await probing(t, () => {
         refusals += 1;
-        return new Response(JSON.stringify({ type: "/problems/rate-limited", title: "Slow down" }), {
-            status: 429, headers: { "Content-Type": "application/problem+json", "Retry-After": "60" } });
+        return refused(429, "rate-limited", { "Retry-After": "60" });
     });
     await until(() => refusals === 1);
     await new Promise(setImmediate);

@@ -1669,6 +1669,8 @@ export class Call extends Emitter {
     #unreported = {};
     #isReporting = false;
     #reportedConnection = "";
+    /** Ends the waits for another try: the wire is back, or the call is over. */
+    #again = new AbortController();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     #settling;
     #measuresQuality = true;
@@ -1729,6 +1731,8 @@ export class Call extends Emitter {
         this.events.on("gap", () => this.#reload());
         this.events.on("wire", (change) => {
             this.emit("wire", change);
+            this.#again.abort();
+            this.#again = new AbortController();
             for (const link of this.#links.values()) link.signalingCameBack();
         });
         this.events.on("error", (problem) => this.#finish(problem.slug));
@@ -2021,13 +2025,21 @@ export class Call extends Emitter {
         this.#rejoins += 1;
         if (this.#rejoins > REJOINS_MAX) return this.#finish("lost");
         this.#isRejoining = true;
+        let told = this.#media;
         try {
-            const body = { media: this.#media };
-            const answer = await this.comblang.request("POST", `/v1/calls/${this.id}/join`, { body });
+            const answer = await this.#insist(() => {
+                told = this.#media;
+                return this.comblang.request("POST", `/v1/calls/${this.id}/join`, { body: { media: told } });
+            });
+            if (!answer) return;
+            // The former place's token does not leave this one.
+            this.leaveToken = answer.body.leaveToken;
             if (this.#isOver) return void this.#hangUp("leave").catch(() => {});
             for (const user of [...this.#links.keys()]) this.#drop(user, "replaced");
             this.#placed(answer);
             this.#reportedConnection = "";
+            // What changed meanwhile was refused, as there was no place.
+            if (told !== this.#media) this.#changeMedia({});
             this.emit("record", this.record);
         } catch (error) {
             const problem = Problem.from(error);
@@ -2041,8 +2053,9 @@ export class Call extends Emitter {
     /** The log does not reach back: what is true now is asked for. */
     async #reload() {
         try {
-            const { body } = await this.comblang.request("GET", `/v1/calls/${this.id}`);
-            if (this.#isOver) return;
+            const answer = await this.#insist(() => this.comblang.request("GET", `/v1/calls/${this.id}`));
+            if (!answer || this.#isOver) return;
+            const { body } = answer;
             this.#takeRecord(body);
             if (body.state === "ended") return this.#finish(body.endReason ?? "ended");
             for (const participant of body.participants) this.#takeParticipant(participant);
@@ -2055,8 +2068,10 @@ export class Call extends Emitter {
 
     async #refreshServers() {
         try {
-            const { body } = await this.comblang.request("GET", "/v1/ice-servers", { query: { call: this.id } });
-            this.configuration = this.#configured(body);
+            const query = { call: this.id };
+            const answer = await this.#insist(() => this.comblang.request("GET", "/v1/ice-servers", { query }));
+            if (!answer || this.#isOver) return;
+            this.configuration = this.#configured(answer.body);
             for (const link of this.#links.values()) await link.configure(this.configuration);
         } catch (error) {
             this.emit("problem", Problem.from(error));
@@ -2162,17 +2177,43 @@ export class Call extends Emitter {
     async #report() {
         if (this.#isReporting) return;
         this.#isReporting = true;
-        try {
-            while (!this.#isOver && Object.keys(this.#unreported).length) {
-                const body = this.#unreported;
-                this.#unreported = {};
-                await this.comblang.request("PATCH", `/v1/calls/${this.id}/participants/me`, { body });
-            }
-        } catch (error) {
-            this.problem(error);
-        } finally {
-            this.#isReporting = false;
+        while (!this.#isOver && Object.keys(this.#unreported).length) {
+            await this.#insist(() => this.#tell()).catch((error) => this.problem(error));
         }
+        this.#isReporting = false;
+    }
+
+    async #tell() {
+        const body = this.#unreported;
+        this.#unreported = {};
+        try {
+            return await this.comblang.request("PATCH", `/v1/calls/${this.id}/participants/me`, { body });
+        } catch (error) {
+            // What changed since is newer.
+            if (Problem.from(error).isTransient) this.#unreported = { ...body, ...this.#unreported };
+            throw error;
+        }
+    }
+
+    /**
+     * Asks until there is an answer, or the call is over. What fails in passing is told once, and tried again after a
+     * while, at once when the wire is back.
+     *
+     * @param {() => Promise<Answer>} ask
+     * @returns {Promise<Answer | null>} null if the call is over
+     */
+    async #insist(ask) {
+        for (let failures = 0; !this.#isOver; failures += 1) {
+            try {
+                return await ask();
+            } catch (error) {
+                const problem = Problem.from(error);
+                if (!problem.isTransient) throw problem;
+                if (failures === 0) this.problem(problem);
+                await sleep(Math.max(problem.retryAfterMs ?? 0, backoff(failures)), this.#again.signal);
+            }
+        }
+        return null;
     }
 
     async #reportQuality() {
@@ -2196,6 +2237,7 @@ export class Call extends Emitter {
     #finish(reason) {
         if (this.#isOver) return;
         this.#isOver = true;
+        this.#again.abort();
         globalThis.removeEventListener("pagehide", this.#onPageHide);
         globalThis.removeEventListener("online", this.#onNetwork);
         /** @type {any} */ (navigator).connection?.removeEventListener?.("change", this.#onConnection);
