@@ -246,6 +246,22 @@ async def test_the_screen_takes_the_place_of_the_camera_and_gives_it_back(server
         await ani.run("() => call.end()")
 
 
+async def test_a_screen_without_a_camera_is_seen_each_time_and_by_who_comes_later(server_factory):
+    server = server_factory(**ICE).start()
+    is_seen = "([user, width]) => theirs.get(user)?.videoWidth === width"
+    async with pages_in_a_room(server, 3) as ((ani, budi, citra), room):
+        call = await start_call(ani, room, video=False)
+        await join_call(budi, call, video=False)
+        await share_screen(budi, 400)
+        await ani.wait_for(is_seen, "the screen is seen", argument=[budi.id, 400])
+        await budi.run("() => call.stopScreen()")
+        await share_screen(budi, 300)
+        await ani.wait_for(is_seen, "the next one is seen", argument=[budi.id, 300])
+        await join_call(citra, call, video=False)
+        await citra.wait_for(is_seen, "it is seen by who came later", argument=[budi.id, 300])
+        await ani.run("() => call.end()")
+
+
 async def test_an_audio_call_becomes_a_video_call(server_factory):
     server = server_factory(**ICE).start()
     async with two_in_a_call(server, {"video": False}, {"video": False}) as (ani, budi, _):

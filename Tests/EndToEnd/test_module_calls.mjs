@@ -192,3 +192,34 @@ test("credentials of a relay are asked for until they come", async (t) => {
     await comeBack();
     await until(() => call.configuration.iceServers.length === 1);
 });
+
+test("a camera that is granted when nobody wants it any more is turned off", async (t) => {
+    const grants = [];
+    mediaDevices.getUserMedia = () => new Promise((resolve) => { grants.push(resolve); });
+    const { call } = await inCall(t, {}, [new FakeTrack("audio")]);
+    const unwanted = call.setVideo(true);
+    await call.setVideo(false);
+    const first = new FakeTrack("video");
+    grants[0](new FakeStream([first]));
+    await unwanted;
+    assert.deepEqual([first.readyState, call.media.video], ["ended", false]);
+
+    const late = assert.rejects(call.setVideo(true), { slug: "closed" });
+    await call.leave();
+    const second = new FakeTrack("video");
+    grants[1](new FakeStream([second]));
+    await late;
+    assert.equal(second.readyState, "ended");
+});
+
+test("a camera that was turned on and is off again when it starts to be sent stays off", async (t) => {
+    const camera = new FakeTrack("video");
+    mediaDevices.getUserMedia = async () => new FakeStream([camera]);
+    const { call } = await inCall(t, {}, [new FakeTrack("audio")]);
+    let off;
+    // As a click would between two awaits of turning it on.
+    call.on("local", () => { off = call.setVideo(false); });
+    await call.setVideo(true);
+    await off;
+    assert.deepEqual([camera.enabled, call.media.video], [false, false]);
+});

@@ -1656,6 +1656,12 @@ export class Call extends Emitter {
     /** @type {Media} */
     #media = { audio: false, video: false, screen: false };
     #screenTrack = /** @type {MediaStreamTrack | null} */ (null);
+    /**
+     * What the user asked for last, which may change while the browser asks for the device.
+     *
+     * @type {{ audio?: boolean, video?: boolean }}
+     */
+    #wanted = {};
     #isOver = false;
     #rejoins = 0;
     #isRejoining = false;
@@ -1813,14 +1819,14 @@ export class Call extends Emitter {
 
     /** @param {"audio" | "video"} kind @param {boolean} isOn */
     async #setTrack(kind, isOn) {
-        let track = this.localStream.getTracks().find((one) => one.kind === kind);
-        if (!track && isOn) {
-            const opened = await openMedia(kind === "audio", kind === "video");
-            [track] = opened.getTracks();
-            await this.useTrack(track);
-        }
+        this.#wanted[kind] = isOn;
+        const track = this.localStream.getTracks().find((one) => one.kind === kind);
         if (track) track.enabled = isOn;
-        this.#changeMedia({ [kind]: isOn && track !== undefined });
+        if (track || !isOn) return this.#changeMedia({ [kind]: isOn });
+        const [opened] = (await openMedia(kind === "audio", kind === "video")).getTracks();
+        if (this.#isOver || !this.#wanted[kind]) opened.stop();
+        if (this.#isOver) throw new Problem("closed", "The call is over");
+        if (this.#wanted[kind]) await this.useTrack(opened);
     }
 
     /**
@@ -1833,11 +1839,10 @@ export class Call extends Emitter {
         if (former) this.localStream.removeTrack(former);
         this.localStream.addTrack(track);
         if (former && !this.options.stream) former.stop();
-        if (!(track.kind === "video" && this.#screenTrack)) {
-            for (const link of this.#links.values()) await link.send(track);
-        }
-        this.emit("local", this.localStream);
+        // Before anything is waited for: what the user does meanwhile is newer.
         this.#changeMedia({ [track.kind]: track.enabled });
+        this.emit("local", this.localStream);
+        if (!(track.kind === "video" && this.#screenTrack)) await this.#toAll((link) => link.send(track));
     }
 
     /**
@@ -1860,9 +1865,9 @@ export class Call extends Emitter {
         this.#screenTrack?.stop();
         this.#screenTrack = track;
         track.addEventListener("ended", () => { if (this.#screenTrack === track) this.stopScreen(); });
-        for (const link of this.#links.values()) await link.send(track);
-        this.emit("local", stream);
         this.#changeMedia({ screen: true });
+        this.emit("local", stream);
+        await this.#toAll((link) => link.send(track));
         return stream;
     }
 
@@ -1873,9 +1878,9 @@ export class Call extends Emitter {
         this.#screenTrack = null;
         track.stop();
         const camera = this.localStream.getVideoTracks()[0] ?? null;
-        for (const link of this.#links.values()) await link.send(camera, "video");
-        this.emit("local", this.localStream);
         this.#changeMedia({ screen: false });
+        this.emit("local", this.localStream);
+        await this.#toAll((link) => link.send(camera, "video"));
     }
 
     /**
@@ -2072,7 +2077,7 @@ export class Call extends Emitter {
             const answer = await this.#insist(() => this.comblang.request("GET", "/v1/ice-servers", { query }));
             if (!answer || this.#isOver) return;
             this.configuration = this.#configured(answer.body);
-            for (const link of this.#links.values()) await link.configure(this.configuration);
+            await this.#toAll((link) => link.configure(this.configuration));
         } catch (error) {
             this.emit("problem", Problem.from(error));
         }
@@ -2090,10 +2095,22 @@ export class Call extends Emitter {
         this.#drop(user, "replaced");
         const link = new PeerLink(this, user, leg);
         this.#links.set(user, link);
-        for (const track of this.localStream.getTracks()) {
-            link.send(track.kind === "video" && this.#screenTrack ? this.#screenTrack : track);
+        const screen = this.#screenTrack;
+        const tracks = this.localStream.getTracks().filter((track) => !(track.kind === "video" && screen));
+        for (const track of screen ? [...tracks, screen] : tracks) {
+            link.send(track).catch((error) => this.problem(error));
         }
         return link;
+    }
+
+    /**
+     * At all peers at once. One that fails, as its peer is leaving, keeps nothing from the others.
+     *
+     * @param {(link: PeerLink) => Promise<void>} step
+     */
+    async #toAll(step) {
+        const links = [...this.#links.values()];
+        await Promise.all(links.map((link) => step(link).catch((error) => this.problem(error))));
     }
 
     /** @param {string} user @param {string} reason */
@@ -2360,7 +2377,9 @@ class PeerLink {
      */
     async send(track, kind = track?.kind) {
         const transceivers = this.pc.getTransceivers();
-        const sender = transceivers.find((one) => one.receiver.track.kind === kind && one.sender.track)?.sender;
+        // By its direction: one that has nothing to send for the moment still has its place in the description.
+        const sender = transceivers.find(
+            (one) => one.receiver.track.kind === kind && ["sendrecv", "sendonly"].includes(one.direction))?.sender;
         if (sender) await sender.replaceTrack(track);
         else if (track) this.pc.addTrack(track, this.call.localStream);
     }
