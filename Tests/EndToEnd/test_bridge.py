@@ -11,7 +11,7 @@ from lib.bridges import URL, is_drained, is_live, make_bridge, member_named
 from lib.calls import ANSWER, OFFER, start
 from lib.client import Client
 from lib.inbox import Inbox
-from lib.remote_room import FaultProxy, RemoteRoom, RemoteUser
+from lib.remote_room import CuttingProxy, RemoteRoom, RemoteUser
 from lib.server import until
 from lib.wires import Follower
 
@@ -277,7 +277,7 @@ async def test_removing_a_bridge_takes_its_users_out_of_the_room(server, admin, 
 
 
 async def test_a_cut_session_loses_nothing(server, admin, remote):
-    async with FaultProxy(lambda: remote.port) as proxy:
+    async with CuttingProxy(lambda: remote.port) as proxy:
         ani, room = await bridged_room(server, admin, proxy.port)
         async with ani, RemoteUser(remote.port, "kamar", "Rudi") as rudi:
             for round in range(5):
@@ -310,7 +310,7 @@ async def test_wss_checks_whom_it_has_reached(server, admin, remote, tmp_path):
     stranger, _ = certificate(tmp_path, "stranger", "IP:127.0.0.1")
     misnamed_authority, misnamed = certificate(tmp_path, "misnamed", "DNS:other.example")
     async with await Client.sign_up(server, "ani") as ani:
-        async with FaultProxy(lambda: remote.port, own) as good, FaultProxy(lambda: remote.port, misnamed) as bad:
+        async with CuttingProxy(lambda: remote.port, own) as good, CuttingProxy(lambda: remote.port, misnamed) as bad:
             for name, port, trusted in (
                 ("trusted", good.port, authority), ("system", good.port, None), ("stranger", good.port, stranger),
                 ("misnamed", bad.port, misnamed_authority),
