@@ -60,14 +60,16 @@ async def test_messages_go_both_ways_and_come_back_to_nobody(server, admin, remo
         assert his["metadata"]["pin"] is True
         user = await ani.get(f"/v1/users/{his['user']}")
         assert user["kind"] == "bridged" and user["username"].startswith("rudi.")
-        # Once more, so that a late second copy would show.
+        # Both ways keep their order, so that what comes back of an earlier one comes before a later one.
         await ani.say(room, "satu lagi")
         await rudi.hears("satu lagi")
         await rudi.say("dan satu")
-        await until(lambda: len(remote.said()) == 4, "four messages there")
-        await asyncio.sleep(0.3)
-        assert [message["content"] for message in remote.said()] == ["halo dari sini", "halo juga", "satu lagi", "dan satu"]
-        assert len(await ani.history(room)) == 4
+        await until(lambda: _said(ani, room, 4), "a copy of mine would be here")
+        await ani.say(room, "penutup")
+        await until(lambda: len(remote.said()) >= 5, "a copy of his would be there")
+        expected = ["halo dari sini", "halo juga", "satu lagi", "dan satu", "penutup"]
+        assert [message["content"] for message in remote.said()] == expected
+        assert [message["content"] for message in await ani.history(room)] == expected
 
 
 async def test_what_is_said_while_the_remote_room_is_away_arrives_in_order(server, admin, remote):
