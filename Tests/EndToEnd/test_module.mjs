@@ -318,3 +318,59 @@ test("a probe that the server itself refuses says nothing about its wire", async
     await new Promise(setImmediate);
     assert.ok(isTried(comblang));
 });
+
+test("a position that is gone is told once, though two wires hear of it, and nothing comes twice", async (t) => {
+    const sockets = [];
+    globalThis.WebSocket = class {
+        constructor() { sockets.push(this); }
+        close() {}
+        say(type, id, data = {}) { this.onmessage({ data: JSON.stringify({ id, type, at: "", data }) }); }
+    };
+    const page = (events, cursor) => json({ cursor, events, ephemeral: [], more: false });
+    const message = (id) => ({ id, type: "message.created", at: "", data: {} });
+    serve(t, ({ path, query, signal }) => {
+        if (path === "/v1/stream-tickets") return json({ ticket: "t" }, 201);
+        if (query.get("after") === "z.5") return refused(410, "cursor-expired", {}, { cursor: "a.3" });
+        if (query.get("after") === "a.3") return page([message("a.4"), message("a.5")], "a.5");
+        return new Promise((resolve, reject) => { signal.addEventListener("abort", () => reject(new Error("aborted"))); });
+    });
+    const comblang = new Comblang({ url: "http://127.0.0.1", token: "t" });
+    const stream = comblang.events({ after: "z.5", wires: ["websocket", "poll"] });
+    t.after(() => {
+        stream.close();
+        delete globalThis.WebSocket;
+    });
+    const [events, gaps] = [[], []];
+    stream.on("event", ({ id }) => events.push(id));
+    stream.on("gap", (gap) => gaps.push(gap));
+    // The poll that reads in the place of a WebSocket which keeps us waiting.
+    await until(() => events.length === 2);
+    // It does get through, and begins where it was opened.
+    sockets[0].say("stream.ready", "a.3", { heartbeatSeconds: 15 });
+    sockets[0].say("stream.gap", "a.3", { requested: "z.5", cursor: "a.3" });
+    for (const id of ["a.4", "a.5", "a.6"]) sockets[0].say("message.created", id);
+    assert.deepEqual(events, ["a.4", "a.5", "a.6"]);
+    assert.deepEqual(gaps, [{ requested: "z.5", cursor: "a.3" }]);
+});
+
+test("a stream that was closed while the browser gave it the lead reads nothing", async (t) => {
+    const turns = [];
+    Object.defineProperty(globalThis, "navigator", {
+        configurable: true, value: { locks: { request: (...all) => new Promise((resolve) => { turns.push([all.at(-1), resolve]); }) } } });
+    t.after(() => { delete globalThis.navigator; });
+    let asked = 0;
+    serve(t, () => {
+        asked += 1;
+        return json({ cursor: "a.1", events: [], ephemeral: [], more: false });
+    });
+    const comblang = new Comblang({ url: "http://127.0.0.1", token: "t", device: "tab" });
+    const stream = comblang.events({ after: "a.1", wires: ["poll"], share: true });
+    await until(() => turns.length === 1);
+    stream.close();
+    const [[lead, done]] = turns;
+    const leading = lead();
+    for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    assert.equal(asked, 0);
+    done(leading);
+    await leading;
+});

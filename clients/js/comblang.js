@@ -978,6 +978,7 @@ class Connection {
         while (!this.ending) {
             const wait = this.isReady ? comblang.wires.pollWaitSeconds : 0;
             const askedAt = Date.now();
+            const requested = this.stream.cursor;
             try {
                 const query = { ...this.stream.query(false), wait, limit: POLL_LIMIT };
                 const { body } = await comblang.request("GET", this.stream.path, {
@@ -992,7 +993,6 @@ class Connection {
                 const problem = Problem.from(error);
                 if (this.ending) return;
                 if (problem.slug === "cursor-expired") {
-                    const requested = this.stream.cursor;
                     const { cursor } = problem.body;
                     this.take(this, control("stream.gap", cursor, { requested, cursor }));
                     continue;
@@ -1412,6 +1412,10 @@ export class EventStream extends Emitter {
 
     /** @param {string | null} requested @param {string} cursor @param {boolean} [isOurs] */
     #skip(requested, cursor, isOurs = true) {
+        // A wire that was opened at the same position as another one tells what that one told, and we are past it.
+        const present = this.cursor;
+        const isOld = requested !== null && present !== null && requested !== present;
+        if (isOld && (compareCursors(cursor, present) ?? 1) <= 0) return;
         this.cursor = cursor;
         if (isOurs) this.#share?.tell({ kind: "gap", requested, cursor });
         this.emit("gap", { requested, cursor });
@@ -1528,6 +1532,8 @@ class TabShare {
     }
 
     async #lead() {
+        // The turn may have come while it was closed: nobody would end that.
+        if (this.#closing.signal.aborted) return;
         this.#isLeading = true;
         const leading = new AbortController();
         const stop = () => leading.abort();
