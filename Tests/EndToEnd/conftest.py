@@ -10,7 +10,7 @@ import time
 import pytest
 
 import judge
-from lib import exchanges
+from lib import exchanges, tap
 from lib.client import Client
 from lib.contract import Contract
 from lib.raw_http import assert_answers_others, settled_sockets
@@ -32,6 +32,7 @@ def pytest_configure(config) -> None:
 
 def pytest_terminal_summary(terminalreporter) -> None:
     """Every exchange of this run is held against the contract; whether all of it was provoked, `judge.py` asks."""
+    tap.end()
     file = exchanges.end()
     if file is None:
         return

@@ -11,7 +11,7 @@ from lib.bridges import URL, is_drained, is_live, make_bridge, member_named
 from lib.calls import ANSWER, OFFER, start
 from lib.client import Client
 from lib.inbox import Inbox
-from lib.remote_room import FaultProxy, RemoteRoom, RemoteUser
+from lib.remote_room import CuttingProxy, RemoteRoom, RemoteUser
 from lib.server import until
 from lib.wires import Follower
 
@@ -60,14 +60,16 @@ async def test_messages_go_both_ways_and_come_back_to_nobody(server, admin, remo
         assert his["metadata"]["pin"] is True
         user = await ani.get(f"/v1/users/{his['user']}")
         assert user["kind"] == "bridged" and user["username"].startswith("rudi.")
-        # Once more, so that a late second copy would show.
+        # Both ways keep their order, so that what comes back of an earlier one comes before a later one.
         await ani.say(room, "satu lagi")
         await rudi.hears("satu lagi")
         await rudi.say("dan satu")
-        await until(lambda: len(remote.said()) == 4, "four messages there")
-        await asyncio.sleep(0.3)
-        assert [message["content"] for message in remote.said()] == ["halo dari sini", "halo juga", "satu lagi", "dan satu"]
-        assert len(await ani.history(room)) == 4
+        await until(lambda: _said(ani, room, 4), "a copy of mine would be here")
+        await ani.say(room, "penutup")
+        await until(lambda: len(remote.said()) >= 5, "a copy of his would be there")
+        expected = ["halo dari sini", "halo juga", "satu lagi", "dan satu", "penutup"]
+        assert [message["content"] for message in remote.said()] == expected
+        assert [message["content"] for message in await ani.history(room)] == expected
 
 
 async def test_what_is_said_while_the_remote_room_is_away_arrives_in_order(server, admin, remote):
@@ -277,7 +279,7 @@ async def test_removing_a_bridge_takes_its_users_out_of_the_room(server, admin, 
 
 
 async def test_a_cut_session_loses_nothing(server, admin, remote):
-    async with FaultProxy(lambda: remote.port) as proxy:
+    async with CuttingProxy(lambda: remote.port) as proxy:
         ani, room = await bridged_room(server, admin, proxy.port)
         async with ani, RemoteUser(remote.port, "kamar", "Rudi") as rudi:
             for round in range(5):
@@ -310,7 +312,7 @@ async def test_wss_checks_whom_it_has_reached(server, admin, remote, tmp_path):
     stranger, _ = certificate(tmp_path, "stranger", "IP:127.0.0.1")
     misnamed_authority, misnamed = certificate(tmp_path, "misnamed", "DNS:other.example")
     async with await Client.sign_up(server, "ani") as ani:
-        async with FaultProxy(lambda: remote.port, own) as good, FaultProxy(lambda: remote.port, misnamed) as bad:
+        async with CuttingProxy(lambda: remote.port, own) as good, CuttingProxy(lambda: remote.port, misnamed) as bad:
             for name, port, trusted in (
                 ("trusted", good.port, authority), ("system", good.port, None), ("stranger", good.port, stranger),
                 ("misnamed", bad.port, misnamed_authority),

@@ -12,7 +12,7 @@ from conftest import SCALE
 from lib.bridges import is_drained, is_live, make_bridge
 from lib.calls import ANSWER, MEDIA, OFFER
 from lib.client import Client
-from lib.remote_room import FaultProxy, RemoteRoom, RemoteUser
+from lib.remote_room import CuttingProxy, RemoteRoom, RemoteUser
 from lib.server import Server, until
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ FAULTS = ["one", "all", "gone", "room", "server", "one"]
 class World:
     """What breaks, and whether it still does."""
 
-    def __init__(self, server: Server, remote: RemoteRoom, proxy: FaultProxy, generator: random.Random):
+    def __init__(self, server: Server, remote: RemoteRoom, proxy: CuttingProxy, generator: random.Random):
         self.server, self.remote, self.proxy, self.generator = server, remote, proxy, generator
         self.is_over = False
         self.faults: dict[str, int] = {}
@@ -189,7 +189,7 @@ async def test_people_on_both_sides_lose_nothing_whatever_breaks(server_factory,
     server = server_factory(bridge_retry_seconds=1).start()
     remote = RemoteRoom(tmp_path / "remote", history_count=2000).start()
     try:
-        async with Client.admin(server, checked=False) as admin, FaultProxy(lambda: remote.port) as proxy:
+        async with Client.admin(server, checked=False) as admin, CuttingProxy(lambda: remote.port) as proxy:
             await run(World(server, remote, proxy, generator), admin, generator)
     finally:
         remote.discard()

@@ -9,7 +9,7 @@ from lib.bridges import is_live, make_bridge
 from lib.client import Client
 from lib.inbox import Inbox
 from lib.remote_room import RemoteRoom
-from lib.seed_page import browser, page_server, seed_page
+from lib.seed_page import page_server, seed_browser, seed_page
 from lib.server import Server
 from lib.wires import Follower
 from test_seed_page import HTTPSide, all_calls, ended_record, toggle
@@ -22,14 +22,14 @@ async def stage(server: Server, directory, name: str):
     """A page in a remote room, and somebody who polls in the room here that is bridged to it."""
     remote = RemoteRoom(directory / "remote").start()
     try:
-        async with (Client.admin(server) as admin, await Client.sign_up(server, "ani") as ani, browser() as chromium):
+        async with (Client.admin(server) as admin, await Client.sign_up(server, "ani") as ani, seed_browser() as browser):
             room = (await ani.create_room())["id"]
             await make_bridge(admin, "durable", room, remote.port)
             await is_live(admin, "durable")
             async with Inbox(Follower(server.port, ani.token, None, cursor=await ani.tail()), "poll") as inbox:
                 side = HTTPSide(ani, inbox, room)
                 with page_server() as url:
-                    async with seed_page(chromium, url, name) as page:
+                    async with seed_page(browser, url, name) as page:
                         await page.connect(f"ws://127.0.0.1:{remote.port}/ws/kamar?username=Dewi")
                         try:
                             yield page, side

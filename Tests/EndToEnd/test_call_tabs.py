@@ -2,8 +2,9 @@
 
 import asyncio
 
-from playwright.async_api import Error, async_playwright
+from playwright.async_api import Error
 
+from lib.browser import chromium
 from lib.calls import active, answer, offer, outcome, pair, start
 from lib.client import Client
 from lib.inbox import Inbox
@@ -73,10 +74,5 @@ async def killed(server, browser) -> None:
 
 
 async def test_the_other_side_hears_of_a_closed_tab_at_once_and_of_a_killed_one_by_lease(server):
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
-        try:
-            await asyncio.gather(closed(server, browser), killed(server, browser))
-        finally:
-            await browser.close()
+    async with chromium() as browser:
+        await asyncio.gather(closed(server, browser), killed(server, browser))

@@ -8,17 +8,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.async_api import async_playwright
 
+from lib.browser import PICTURES, chromium
 from lib.client import Client
 from lib.ledger import Ledger, Sightings
 from lib.server import Server, until
 from lib.wires import Follower
 
-HERE = Path(__file__).parent
-PAGE = HERE / "page.html"
+PAGE = Path(__file__).parent / "page.html"
 # Where a failed run's picture is looked for, and a good one's too.
-PICTURES = HERE / "out"
 
 
 @pytest.fixture
@@ -148,9 +146,7 @@ async def test_a_native_event_source_survives_rotation_restart_and_refusal(serve
     reader, writer = await Client.sign_up(server, "reader"), await Client.sign_up(server, "writer")
     room = (await writer.create_room())["id"]
     await reader.join_room(room)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
+    async with chromium() as browser:
         page = Page(await browser.new_page(viewport={"width": 1000, "height": 900}))
         try:
             await page.page.goto(page_url)
@@ -173,6 +169,5 @@ async def test_a_native_event_source_survives_rotation_restart_and_refusal(serve
         finally:
             PICTURES.mkdir(exist_ok=True)
             await page.page.screenshot(path=PICTURES / "event-source.png", full_page=True)
-            await browser.close()
     await reader.http.aclose()
     await writer.http.aclose()

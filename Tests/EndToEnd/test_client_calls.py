@@ -16,14 +16,17 @@ FRAMES_MIN = 20
 ICE = {"stun_url": "stun:127.0.0.1:9"}
 
 
-async def enter(browser, server: Server, count: int) -> tuple[list[ModulePage], str]:
-    """Pages of different users in one room."""
-    pages = [await ModulePage.open(await browser.new_context(), server.url, f"caller-{n}") for n in range(count)]
-    room = await pages[0].run(
-        "async () => (await comblang.request('POST', '/v1/rooms', { body: { title: 'Room', visibility: 'public' } })).body.id")
-    for page in pages[1:]:
-        await page.join_room(room)
-    return pages, room
+@contextlib.asynccontextmanager
+async def pages_in_a_room(server: Server, count: int = 2):
+    """Pages of different users, and the room that they are in."""
+    async with chromium() as browser:
+        pages = [await ModulePage.open(await browser.new_context(), server.url, f"caller-{n}") for n in range(count)]
+        room = await pages[0].run(
+            """async () => (await comblang.request(
+                "POST", "/v1/rooms", { body: { title: "Room", visibility: "public" } })).body.id""")
+        for page in pages[1:]:
+            await page.join_room(room)
+        yield pages, room
 
 
 async def start_call(page: ModulePage, room: str, **options) -> str:
@@ -49,13 +52,15 @@ async def sees(page: ModulePage, other: str, seconds: float = 40) -> None:
 
 
 @contextlib.asynccontextmanager
-async def two_in_a_call(server: Server):
-    """Two pages, the first of which called and sees the other; and the call's id."""
-    async with chromium() as browser:
-        (caller, joiner), room = await enter(browser, server, 2)
-        call = await start_call(caller, room)
-        await join_call(joiner, call)
-        await sees(caller, joiner.id)
+async def two_in_a_call(server: Server, calling: dict | None = None, joining: dict | None = None):
+    """Two pages, the first of which called and sees (or, without a camera, is connected to) the other; the call's id."""
+    async with pages_in_a_room(server) as ((caller, joiner), room):
+        call = await start_call(caller, room, **(calling or {}))
+        await join_call(joiner, call, **(joining or {}))
+        if (joining or {}).get("video", True):
+            await sees(caller, joiner.id)
+        else:
+            await caller.wait_for("user => call.connections[user] === 'connected'", "a connection", argument=joiner.id)
         yield caller, joiner, call
 
 
@@ -103,8 +108,7 @@ async def test_two_pages_see_and_hear_one_another(server_factory):
 
 async def test_three_pages_form_a_mesh(server_factory):
     server = server_factory(**ICE).start()
-    async with chromium() as browser:
-        pages, room = await enter(browser, server, 3)
+    async with pages_in_a_room(server, 3) as (pages, room):
         call = await start_call(pages[0], room)
         # The two join at the same moment: whoever comes second offers to both.
         await asyncio.gather(*[join_call(page, call) for page in pages[1:]])
@@ -154,11 +158,7 @@ async def test_a_network_that_comes_back_restarts_ice_and_media_goes_on(server_f
 async def test_a_tab_that_is_closed_leaves_at_once_by_its_beacon(server_factory):
     """By long-poll, so that no stream's end tells the server: the lease would take 45 s and more."""
     server = server_factory(**ICE).start()
-    async with chromium() as browser:
-        (ani, budi), room = await enter(browser, server, 2)
-        call = await start_call(ani, room)
-        await join_call(budi, call, wires=["poll"])
-        await sees(ani, budi.id)
+    async with two_in_a_call(server, joining={"wires": ["poll"]}) as (ani, budi, call):
         await budi.page.close(run_before_unload=True)
         assert await reason_of_end(ani) == "completed"
         record = await record_of(ani, call)
@@ -167,8 +167,7 @@ async def test_a_tab_that_is_closed_leaves_at_once_by_its_beacon(server_factory)
 
 async def test_another_tab_takes_the_call_over_when_it_says_so(server_factory):
     server = server_factory(**ICE).start()
-    async with chromium() as browser:
-        pages, room = await enter(browser, server, 3)
+    async with pages_in_a_room(server, 3) as (pages, room):
         ani, budi, _ = pages
         call = await start_call(ani, room)
         for page in pages[1:]:
@@ -208,11 +207,7 @@ async def test_a_relayed_call_lives_on_when_its_credentials_run_out(server_facto
     with Relay(tmp_path) as relay:
         server = server_factory(
             turn_url=relay.url("udp"), turn_secret=SECRET, stun_url=relay.url(scheme="stun"), turn_ttl_seconds=8).start()
-        async with chromium() as browser:
-            (ani, budi), room = await enter(browser, server, 2)
-            call = await start_call(ani, room, **only_relayed)
-            await join_call(budi, call, **only_relayed)
-            await sees(ani, budi.id)
+        async with two_in_a_call(server, only_relayed, only_relayed) as (ani, budi, call):
             for _ in range(2):
                 before = [await ani.run(username, budi.id), await ani.run("user => ufrag(user)", budi.id)]
                 await ani.wait_for(
@@ -224,21 +219,26 @@ async def test_a_relayed_call_lives_on_when_its_credentials_run_out(server_facto
             await ani.run("() => call.end()")
 
 
-async def test_the_screen_takes_the_place_of_the_camera_and_gives_it_back(server_factory):
-    server = server_factory(**ICE).start()
-    async with two_in_a_call(server) as (ani, budi, call):
-        # A canvas stands for the screen, as a browser without a window has none to share.
-        await budi.run("""() => {
-            const canvas = Object.assign(document.createElement("canvas"), { width: 400, height: 200 });
+async def share_screen(page: ModulePage, width: int) -> None:
+    """A canvas stands for the screen, as a browser without a window has none to share."""
+    await page.run(
+        """(width) => {
+            const canvas = Object.assign(document.createElement("canvas"), { width, height: 200 });
             const drawing = canvas.getContext("2d");
             let shade = 0;
             setInterval(() => {
                 drawing.fillStyle = `rgb(${shade++ % 256}, 90, 90)`;
-                drawing.fillRect(0, 0, 400, 200);
+                drawing.fillRect(0, 0, width, 200);
             }, 30);
             navigator.mediaDevices.getDisplayMedia = async () => canvas.captureStream(30);
             return call.shareScreen();
-        }""")
+        }""", width)
+
+
+async def test_the_screen_takes_the_place_of_the_camera_and_gives_it_back(server_factory):
+    server = server_factory(**ICE).start()
+    async with two_in_a_call(server) as (ani, budi, call):
+        await share_screen(budi, 400)
         await ani.wait_for("user => theirs.get(user).videoWidth === 400", "the screen is seen", argument=budi.id)
         assert await ani.run("user => call.participant(user).media.screen", budi.id)
         await budi.run("() => call.stopScreen()")
@@ -246,12 +246,25 @@ async def test_the_screen_takes_the_place_of_the_camera_and_gives_it_back(server
         await ani.run("() => call.end()")
 
 
-async def test_an_audio_call_becomes_a_video_call(server_factory):
+async def test_a_screen_without_a_camera_is_seen_each_time_and_by_who_comes_later(server_factory):
     server = server_factory(**ICE).start()
-    async with chromium() as browser:
-        (ani, budi), room = await enter(browser, server, 2)
+    is_seen = "([user, width]) => theirs.get(user)?.videoWidth === width"
+    async with pages_in_a_room(server, 3) as ((ani, budi, citra), room):
         call = await start_call(ani, room, video=False)
         await join_call(budi, call, video=False)
+        await share_screen(budi, 400)
+        await ani.wait_for(is_seen, "the screen is seen", argument=[budi.id, 400])
+        await budi.run("() => call.stopScreen()")
+        await share_screen(budi, 300)
+        await ani.wait_for(is_seen, "the next one is seen", argument=[budi.id, 300])
+        await join_call(citra, call, video=False)
+        await citra.wait_for(is_seen, "it is seen by who came later", argument=[budi.id, 300])
+        await ani.run("() => call.end()")
+
+
+async def test_an_audio_call_becomes_a_video_call(server_factory):
+    server = server_factory(**ICE).start()
+    async with two_in_a_call(server, {"video": False}, {"video": False}) as (ani, budi, _):
         await ani.wait_for("user => inbound(user).then((now) => now.audioPackets > 10)", "Budi is heard", argument=budi.id)
         await budi.run("() => call.setVideo(true)")
         await sees(ani, budi.id)
@@ -262,8 +275,7 @@ async def test_an_audio_call_becomes_a_video_call(server_factory):
 
 async def test_who_is_not_let_in_is_told_and_the_call_rings_on(server_factory):
     server = server_factory(**ICE).start()
-    async with chromium() as browser:
-        (ani, budi), room = await enter(browser, server, 2)
+    async with pages_in_a_room(server) as ((ani, budi), room):
         call = await ani.run(
             """async (room) => watchCall(await comblang.startCall(room, {
                 accept: (participant) => { window.asked = participant.user; return false; } }))""", room)
@@ -276,8 +288,7 @@ async def test_who_is_not_let_in_is_told_and_the_call_rings_on(server_factory):
 
 async def test_two_calls_that_cross_become_one(server_factory):
     server = server_factory(**ICE).start()
-    async with chromium() as browser:
-        (ani, budi), room = await enter(browser, server, 2)
+    async with pages_in_a_room(server) as ((ani, budi), room):
         calls = await asyncio.gather(start_call(ani, room, invite=[budi.id]), start_call(budi, room, invite=[ani.id]))
         assert calls[0] == calls[1]
         await sees(ani, budi.id)
@@ -311,8 +322,7 @@ class Script:
 async def test_a_page_and_a_peer_that_no_browser_made_see_one_another(server_factory):
     server = server_factory(**ICE).start()
     peer = Peer((200, 30, 30))
-    async with chromium() as browser, await Client.sign_up(server, "aiortc") as client:
-        (page,), room = await enter(browser, server, 1)
+    async with pages_in_a_room(server, 1) as ((page,), room), await Client.sign_up(server, "aiortc") as client:
         await client.join_room(room)
         call = (await client.post(
             f"/v1/rooms/{room}/calls", {"media": {"audio": False, "video": True}}, expect=201))["call"]["id"]

@@ -1,6 +1,8 @@
-"""What of the module needs no browser: its pure parts in Node, and its types."""
+"""What of the module needs no browser: its parts in Node, with a server that fails as told, and its types."""
 
 import subprocess
+
+import pytest
 
 from lib.server import ROOT
 
@@ -12,8 +14,9 @@ def run(*command: str) -> str:
     return output
 
 
-def test_pure_parts_in_node():
-    output = run("node", "--test", "Tests/EndToEnd/test_module.mjs")
+@pytest.mark.parametrize("file", ["test_module.mjs", "test_module_calls.mjs"])
+def test_parts_that_need_no_browser_in_node(file):
+    output = run("node", "--test", f"Tests/EndToEnd/{file}")
     assert "# fail 0" in output and "# pass 0" not in output, output[-2000:]
 
 

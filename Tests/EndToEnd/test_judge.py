@@ -1,7 +1,10 @@
 """The last step itself: a judge that cannot fail proves nothing. Each case is an exchange as it would be written down,
 with one fault planted; without it the judge is content."""
 
+import asyncio
+import gc
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +13,7 @@ import httpx
 import pytest
 
 from judge import Judgement
-from lib import exchanges
+from lib import exchanges, tap
 from lib.contract import Contract
 from lib.exchanges import Exchange
 from lib.raw_http import exchange as exchange_by_hand
@@ -71,6 +74,8 @@ SSE = {"kind": "text/event-stream", "status": 200}
     STREAM | {"status": 200, "kind": "application/x-ndjson", "answer": json.dumps(READY) + "\n\n"},
     {"method": "OPTIONS", "status": 204, "answer": "", "fields": {"access-control-request-method": "POST"}},
     {"fields": {"content-type": "application/x-www-form-urlencoded"}},
+    # The server takes the first one.
+    {"method": "GET", "target": "/v1/rooms?limit=5&limit=201", "status": 200, "answer": {"items": [], "next": None}},
 ])
 def test_what_is_as_the_contract_says_is_no_difference(honest):
     assert differences(**honest) == []
@@ -103,6 +108,8 @@ def test_what_is_as_the_contract_says_is_no_difference(honest):
     ({"credentials": False}, "granted without credentials"),
     ({"method": "GET", "target": "/v1/rooms?limit=201", "status": 200, "answer": {"items": [], "next": None}},
      "granted limit=['201']"),
+    ({"method": "GET", "target": "/v1/rooms?limit=201&limit=5", "status": 200, "answer": {"items": [], "next": None}},
+     "granted limit=['201', '5']"),
     (STREAM | SSE | {"answer": "data: {\"type\":\"stream.rumour\"}\n\n"}, "stream.rumour"),
     (STREAM | SSE | {"answer": f"event: signal\ndata: {json.dumps(READY)}\n\n"}, "under the name signal"),
     (STREAM | {"status": 200, "kind": "application/x-ndjson", "answer": json.dumps(READY | {"at": 7}) + "\n"}, "$.at"),
@@ -183,6 +190,33 @@ def test_a_program_is_heard(server: Server, book):
         ["curl", "-sS", "-m", "10", f"{server.recorded_url}/healthz", f"{server.recorded_url}/nowhere"], check=True,
         stdout=subprocess.DEVNULL)
     assert heard() == [("GET", "/healthz", 200), ("GET", "/nowhere", 404)]
+
+
+def test_a_connection_that_nobody_says_anything_on_is_not_forgotten(book):
+    """A client that has said all waits on: nothing holds such a connection but the tap."""
+    ports = tap._Ports()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = ports.port_to(listener.getsockname()[1])
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.shutdown(socket.SHUT_WR)
+            far, _ = listener.accept()
+            with far:
+                far.settimeout(10)
+                while far.recv(4096):
+                    pass
+                for _ in range(3):
+                    asyncio.run_coroutine_threadsafe(_collected(), ports._loop).result(10)
+                far.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 204")
+            assert [one["status"] for one in book] == [204]
+            ports.close()
+            assert client.recv(4096) == b""
+    assert not ports._thread.is_alive()
+
+
+async def _collected() -> None:
+    gc.collect()
 
 
 def test_what_is_said_by_hand_is_heard(server: Server, book):

@@ -10,7 +10,7 @@ import pytest
 from lib.client import Client
 from lib.inbox import Inbox
 from lib.peer import Peer, split_candidates
-from lib.seed_page import FOLDER, FRAMES_MIN, SeedPage, browser, page_server, seed_page
+from lib.seed_page import FOLDER, FRAMES_MIN, SeedPage, page_server, seed_browser, seed_page
 from lib.server import ROOT, Server, until
 from lib.wires import Follower
 
@@ -89,13 +89,13 @@ class HTTPSide:
 @asynccontextmanager
 async def stage(server: Server, name: str):
     """A page in a room, and somebody there who speaks HTTP."""
-    async with await Client.sign_up(server, "ani") as ani, browser() as chromium:
+    async with await Client.sign_up(server, "ani") as ani, seed_browser() as browser:
         room = (await ani.create_room())["name"]
         inbox = Inbox(Follower(server.port, ani.token, None, cursor=await ani.tail()), "poll")
         async with inbox:
             side = HTTPSide(ani, inbox, room)
             with page_server() as url:
-                async with seed_page(chromium, url, name) as page:
+                async with seed_page(browser, url, name) as page:
                     dewi = await page.connect(socket_url(server, room))
                     try:
                         yield page, dewi, side
@@ -224,7 +224,7 @@ async def test_the_page_rejects_and_is_rejected(server):
 async def test_two_pages_call_one_another(server):
     async with stage(server, "seed-two-1") as (page, dewi, side):
         with page_server() as url:
-            async with browser() as chromium, seed_page(chromium, url, "seed-two-2") as other:
+            async with seed_browser() as browser, seed_page(browser, url, "seed-two-2") as other:
                 budi = await other.connect(socket_url(server, side.room, "Budi"))
                 await page.click("#startBtn")
                 call = await side.invitation(dewi)

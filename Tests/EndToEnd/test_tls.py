@@ -11,8 +11,8 @@ import time
 import httpx
 import pytest
 import websockets
-from playwright.async_api import async_playwright
 
+from lib.browser import chromium
 from lib.certificates import Authority, common_name
 from lib.exchanges import Exchange
 from lib.http2 import Http2
@@ -227,32 +227,27 @@ async def test_a_stream_that_its_client_resets_gives_its_place_back(server_facto
 
 
 async def test_chromium_listens_on_http2(secure: Secure):
-    async with secure.client() as client, async_playwright() as playwright:
+    async with secure.client() as client, chromium("--ignore-certificate-errors") as browser:
         headers = await person(client, "siti")
         await client.post("/v1/rooms", json={"name": "kelas"}, headers=headers)
         ticket = (await client.post("/v1/stream-tickets", headers=headers)).json()["ticket"]
-        browser = await playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--ignore-certificate-errors"])
-        try:
-            page = await browser.new_page()
-            await page.goto(f"{secure.server.url}/healthz")
-            await page.evaluate(
-                """url => new Promise((resolve, reject) => {
-                    window.got = [];
-                    window.source = new EventSource(url);
-                    source.onopen = resolve;
-                    source.onerror = reject;
-                    source.addEventListener("message.created", event => got.push(JSON.parse(event.data).data.content));
-                })""", f"/v1/events/stream?ticket={ticket}")
-            for number in range(20):
-                await client.post("/v1/rooms/kelas/messages", json={"content": str(number)}, headers=headers)
-            await page.wait_for_function("got.length >= 20", timeout=15_000)
-            assert await page.evaluate("got") == [str(number) for number in range(20)]
-            await page.evaluate("source.close()")
-            protocol = "performance.getEntriesByType('navigation')[0].nextHopProtocol"
-            assert await page.evaluate(protocol) == "h2"
-        finally:
-            await browser.close()
+        page = await browser.new_page()
+        await page.goto(f"{secure.server.url}/healthz")
+        await page.evaluate(
+            """url => new Promise((resolve, reject) => {
+                window.got = [];
+                window.source = new EventSource(url);
+                source.onopen = resolve;
+                source.onerror = reject;
+                source.addEventListener("message.created", event => got.push(JSON.parse(event.data).data.content));
+            })""", f"/v1/events/stream?ticket={ticket}")
+        for number in range(20):
+            await client.post("/v1/rooms/kelas/messages", json={"content": str(number)}, headers=headers)
+        await page.wait_for_function("got.length >= 20", timeout=15_000)
+        assert await page.evaluate("got") == [str(number) for number in range(20)]
+        await page.evaluate("source.close()")
+        protocol = "performance.getEntriesByType('navigation')[0].nextHopProtocol"
+        assert await page.evaluate(protocol) == "h2"
 
 
 async def test_websockets_speak_http1_under_tls(secure: Secure):

@@ -11,10 +11,11 @@ import aioice.stun
 import aioice.turn
 import pytest
 
+from lib.browser import chromium
 from lib.calls import active, pair, start
 from lib.client import Client
 from lib.inbox import Inbox
-from lib.party import PageParty, PeerParty, chromium
+from lib.party import PageParty, PeerParty
 from lib.relay import SECRET, Relay
 from lib.server import Server, assert_one_line_error, comblang, until
 from lib.wires import Follower

@@ -196,17 +196,23 @@ async def test_nothing_is_lost_and_little_doubled_when_the_server_is_killed(serv
 
 
 async def test_one_that_stalls_holds_up_nobody_else(server: Server, receiver):
-    stalled = Receiver()
-    stalled.behave = lambda number: 5.0
+    stalled, is_over = Receiver(), threading.Event()
+    stalled.behave = lambda number: is_over.wait() and 200
     with contextlib.closing(stalled):
         async with Client.admin(server) as admin, await Client.sign_up(server, "siti") as siti:
             room = (await siti.create_room())["id"]
             await hook(admin, stalled, types=["message.created"])
+            await siti.say(room, "0")
+            await until(lambda: stalled.requests == 1, "it stalls")
             await hook(admin, receiver, types=["message.created"])
-            for number in range(5):
-                await siti.say(room, str(number))
-            await until(lambda: len(receiver.taken) == 5, "the other gets all of it", 10)
-            assert len(stalled.taken) <= 1
+            try:
+                for number in range(1, 6):
+                    await siti.say(room, str(number))
+                # Sooner than the sender gives the stalled one up.
+                await until(lambda: len(receiver.taken) == 5, "the other gets all of it", 10)
+                assert stalled.requests == 1 and not stalled.taken
+            finally:
+                is_over.set()
 
 
 async def test_secrets_are_rotated_without_a_gap(server: Server, receiver):

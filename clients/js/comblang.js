@@ -252,7 +252,11 @@ function randomText() {
 
 /** A browser's storage, or one for the life of the page where there is none (Node, a sandboxed frame). */
 class SafeStorage {
-    /** @type {Map<string, string>} */
+    /**
+     * What the browser's storage did not take.
+     *
+     * @type {Map<string, string>}
+     */
     #memory = new Map();
 
     /** @param {() => Storage} find may throw */
@@ -267,7 +271,7 @@ class SafeStorage {
     /** @param {string} key @returns {any} */
     read(key) {
         try {
-            return JSON.parse(this.storage?.getItem(key) ?? this.#memory.get(key) ?? "null");
+            return JSON.parse(this.#memory.get(key) ?? this.storage?.getItem(key) ?? "null");
         } catch {
             return null;
         }
@@ -276,11 +280,21 @@ class SafeStorage {
     /** @param {string} key @param {unknown} value null removes it */
     write(key, value) {
         const text = JSON.stringify(value);
-        this.#memory.set(key, text);
+        this.#memory.delete(key);
         try {
-            if (value === null) this.storage?.removeItem(key);
-            else this.storage?.setItem(key, text);
-        } catch { /* Full: the memory has it. */ }
+            if (this.storage && value === null) return this.storage.removeItem(key);
+            if (this.storage) return this.storage.setItem(key, text);
+        } catch { /* Full, or not allowed any more: what is there now is old. */ }
+        this.#memory.set(key, text);
+    }
+
+    /**
+     * Another tab wrote, or removed: that is newer than what this one could not write.
+     *
+     * @param {string} key
+     */
+    forget(key) {
+        if (this.storage) this.#memory.delete(key);
     }
 }
 
@@ -437,7 +451,8 @@ export class Comblang extends Emitter {
         this.url = (options.url ?? globalThis.location?.origin ?? "").replace(/\/+$/, "");
         this.#key = `comblang:session:${this.url}`;
         this.storage = new SafeStorage(() => {
-            if (options.keep === "none") throw new Error("not wanted");
+            // A token that was given has nothing to do with who signed in to this browser.
+            if (options.keep === "none" || options.token) throw new Error("not wanted");
             return options.keep === "session" ? sessionStorage : localStorage;
         });
         this.tabStorage = new SafeStorage(() => sessionStorage);
@@ -452,7 +467,11 @@ export class Comblang extends Emitter {
         this.wires = new WireChoice(this.tabStorage.read("comblang:wires") ?? undefined);
         // Another tab signed in, renewed or signed out.
         globalThis.addEventListener?.("storage", (event) => {
-            if (/** @type {StorageEvent} */ (event).key === this.#key) this.#adopt(this.storage.read(this.#key), false);
+            const { key } = /** @type {StorageEvent} */ (event);
+            // None is named when all is removed.
+            if (key !== this.#key && key !== null) return;
+            this.storage.forget(this.#key);
+            this.#adopt(this.storage.read(this.#key), false);
         });
     }
 
@@ -512,6 +531,8 @@ export class Comblang extends Emitter {
         } catch (error) {
             if (Problem.from(error).slug !== "signed-out") throw error;
         } finally {
+            this.fixedToken = null;
+            this.fixedUser = null;
             this.#adopt(null);
         }
     }
@@ -529,21 +550,28 @@ export class Comblang extends Emitter {
 
     /** @param {string} spent */
     async #renew(spent) {
-        const kept = this.storage.read(this.#key) ?? this.session;
+        const held = this.storage.read(this.#key);
+        const kept = held ?? this.session;
         if (!kept) throw new Problem("signed-out", "There is no session");
         if (kept.accessToken !== spent) return this.#adopt(kept, false);
+        const before = this.session;
+        let session = null;
+        let cause;
         try {
             const answer = await this.request("POST", "/v1/tokens", {
                 body: { grant: "refresh", refreshToken: kept.refreshToken },
                 anonymous: true, repeatable: true, patienceMs: REFRESH_PATIENCE_MS,
             });
-            this.#adopt(answer.body);
+            session = answer.body;
         } catch (error) {
-            const problem = Problem.from(error);
-            if (problem.status !== 401) throw problem;
-            this.#adopt(null);
-            throw new Problem("signed-out", "The session has ended", { cause: problem, status: 401 });
+            cause = Problem.from(error);
+            if (cause.status !== 401) throw cause;
         }
+        const present = held ? this.storage.read(this.#key) : this.session;
+        // Signed out meanwhile, or in as somebody else: what was renewed is not wanted any more.
+        if (this.session !== before || present?.accessToken !== spent) this.#adopt(present, false);
+        else this.#adopt(session);
+        if (!this.session) throw new Problem("signed-out", "The session has ended", { cause, status: 401 });
     }
 
     /**
@@ -560,6 +588,7 @@ export class Comblang extends Emitter {
                 if (!Problem.from(error).isTransient) throw error;
             });
         }
+        if (!this.session) throw new Problem("signed-out", "Signed out meanwhile");
         return this.session.accessToken;
     }
 
@@ -949,6 +978,7 @@ class Connection {
         while (!this.ending) {
             const wait = this.isReady ? comblang.wires.pollWaitSeconds : 0;
             const askedAt = Date.now();
+            const requested = this.stream.cursor;
             try {
                 const query = { ...this.stream.query(false), wait, limit: POLL_LIMIT };
                 const { body } = await comblang.request("GET", this.stream.path, {
@@ -963,7 +993,6 @@ class Connection {
                 const problem = Problem.from(error);
                 if (this.ending) return;
                 if (problem.slug === "cursor-expired") {
-                    const requested = this.stream.cursor;
                     const { cursor } = problem.body;
                     this.take(this, control("stream.gap", cursor, { requested, cursor }));
                     continue;
@@ -1023,6 +1052,12 @@ export class EventStream extends Emitter {
     #current = null;
     /** @type {Connection | null} */
     #candidate = null;
+    /**
+     * A better wire that is tried while the present one goes on, or has just ended.
+     *
+     * @type {Connection | null}
+     */
+    #probed = null;
     #attempt = 0;
     #wake = new AbortController();
     #closing = new AbortController();
@@ -1091,6 +1126,7 @@ export class EventStream extends Emitter {
         this.#closing.abort();
         this.#wake.abort();
         this.#candidate?.close();
+        this.#probed?.close();
         this.#current?.close();
         this.#share?.close();
         this.#located?.();
@@ -1101,6 +1137,7 @@ export class EventStream extends Emitter {
         this.comblang.wires.forget();
         this.#attempt = 0;
         this.#candidate?.close();
+        this.#probed?.close();
         this.#current?.end({ kind: "end", reason: "reconnect", retryAfterMs: 0 });
         this.#wake.abort();
     }
@@ -1163,6 +1200,7 @@ export class EventStream extends Emitter {
     async #lead(signal) {
         const stop = () => {
             this.#candidate?.close();
+            this.#probed?.close();
             this.#current?.close();
             this.#wake.abort();
         };
@@ -1275,16 +1313,19 @@ export class EventStream extends Emitter {
         const { wires } = this.comblang;
         const present = this.#current;
         const better = present && wires.better(this.wireNames, present.wire, Date.now());
-        if (!present || !better || this.#candidate) return;
+        if (!present || !better || this.#probed) return;
         const connection = this.#open(better);
-        this.#candidate = connection;
+        this.#probed = connection;
         const isReady = await connection.ready;
-        this.#candidate = null;
+        this.#probed = null;
         if (!isReady) {
-            wires.failed(better, connection.ending?.kind ?? "closed");
+            const ending = await connection.ended;
+            // What we closed, or the server itself refused, says nothing about the wire.
+            if (this.#isDecided(ending)) return;
+            wires.failed(better, ending.kind);
             // The present one does get through.
             if (this.#current === present) wires.worked(present.wire, Date.now());
-        } else if (this.#current === present) {
+        } else if (this.#current === present && !connection.ending) {
             this.#use(connection);
             present.close();
         } else {
@@ -1371,6 +1412,10 @@ export class EventStream extends Emitter {
 
     /** @param {string | null} requested @param {string} cursor @param {boolean} [isOurs] */
     #skip(requested, cursor, isOurs = true) {
+        // A wire that was opened at the same position as another one tells what that one told, and we are past it.
+        const present = this.cursor;
+        const isOld = requested !== null && present !== null && requested !== present;
+        if (isOld && (compareCursors(cursor, present) ?? 1) <= 0) return;
         this.cursor = cursor;
         if (isOurs) this.#share?.tell({ kind: "gap", requested, cursor });
         this.emit("gap", { requested, cursor });
@@ -1487,6 +1532,8 @@ class TabShare {
     }
 
     async #lead() {
+        // The turn may have come while it was closed: nobody would end that.
+        if (this.#closing.signal.aborted) return;
         this.#isLeading = true;
         const leading = new AbortController();
         const stop = () => leading.abort();
@@ -1615,6 +1662,12 @@ export class Call extends Emitter {
     /** @type {Media} */
     #media = { audio: false, video: false, screen: false };
     #screenTrack = /** @type {MediaStreamTrack | null} */ (null);
+    /**
+     * What the user asked for last, which may change while the browser asks for the device.
+     *
+     * @type {{ audio?: boolean, video?: boolean }}
+     */
+    #wanted = {};
     #isOver = false;
     #rejoins = 0;
     #isRejoining = false;
@@ -1628,6 +1681,8 @@ export class Call extends Emitter {
     #unreported = {};
     #isReporting = false;
     #reportedConnection = "";
+    /** Ends the waits for another try: the wire is back, or the call is over. */
+    #again = new AbortController();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     #settling;
     #measuresQuality = true;
@@ -1688,6 +1743,8 @@ export class Call extends Emitter {
         this.events.on("gap", () => this.#reload());
         this.events.on("wire", (change) => {
             this.emit("wire", change);
+            this.#again.abort();
+            this.#again = new AbortController();
             for (const link of this.#links.values()) link.signalingCameBack();
         });
         this.events.on("error", (problem) => this.#finish(problem.slug));
@@ -1768,14 +1825,14 @@ export class Call extends Emitter {
 
     /** @param {"audio" | "video"} kind @param {boolean} isOn */
     async #setTrack(kind, isOn) {
-        let track = this.localStream.getTracks().find((one) => one.kind === kind);
-        if (!track && isOn) {
-            const opened = await openMedia(kind === "audio", kind === "video");
-            [track] = opened.getTracks();
-            await this.useTrack(track);
-        }
+        this.#wanted[kind] = isOn;
+        const track = this.localStream.getTracks().find((one) => one.kind === kind);
         if (track) track.enabled = isOn;
-        this.#changeMedia({ [kind]: isOn && track !== undefined });
+        if (track || !isOn) return this.#changeMedia({ [kind]: isOn });
+        const [opened] = (await openMedia(kind === "audio", kind === "video")).getTracks();
+        if (this.#isOver || !this.#wanted[kind]) opened.stop();
+        if (this.#isOver) throw new Problem("closed", "The call is over");
+        if (this.#wanted[kind]) await this.useTrack(opened);
     }
 
     /**
@@ -1788,11 +1845,10 @@ export class Call extends Emitter {
         if (former) this.localStream.removeTrack(former);
         this.localStream.addTrack(track);
         if (former && !this.options.stream) former.stop();
-        if (!(track.kind === "video" && this.#screenTrack)) {
-            for (const link of this.#links.values()) await link.send(track);
-        }
-        this.emit("local", this.localStream);
+        // Before anything is waited for: what the user does meanwhile is newer.
         this.#changeMedia({ [track.kind]: track.enabled });
+        this.emit("local", this.localStream);
+        if (!(track.kind === "video" && this.#screenTrack)) await this.#toAll((link) => link.send(track));
     }
 
     /**
@@ -1815,9 +1871,9 @@ export class Call extends Emitter {
         this.#screenTrack?.stop();
         this.#screenTrack = track;
         track.addEventListener("ended", () => { if (this.#screenTrack === track) this.stopScreen(); });
-        for (const link of this.#links.values()) await link.send(track);
-        this.emit("local", stream);
         this.#changeMedia({ screen: true });
+        this.emit("local", stream);
+        await this.#toAll((link) => link.send(track));
         return stream;
     }
 
@@ -1828,9 +1884,9 @@ export class Call extends Emitter {
         this.#screenTrack = null;
         track.stop();
         const camera = this.localStream.getVideoTracks()[0] ?? null;
-        for (const link of this.#links.values()) await link.send(camera, "video");
-        this.emit("local", this.localStream);
         this.#changeMedia({ screen: false });
+        this.emit("local", this.localStream);
+        await this.#toAll((link) => link.send(camera, "video"));
     }
 
     /**
@@ -1980,13 +2036,21 @@ export class Call extends Emitter {
         this.#rejoins += 1;
         if (this.#rejoins > REJOINS_MAX) return this.#finish("lost");
         this.#isRejoining = true;
+        let told = this.#media;
         try {
-            const body = { media: this.#media };
-            const answer = await this.comblang.request("POST", `/v1/calls/${this.id}/join`, { body });
+            const answer = await this.#insist(() => {
+                told = this.#media;
+                return this.comblang.request("POST", `/v1/calls/${this.id}/join`, { body: { media: told } });
+            });
+            if (!answer) return;
+            // The former place's token does not leave this one.
+            this.leaveToken = answer.body.leaveToken;
             if (this.#isOver) return void this.#hangUp("leave").catch(() => {});
             for (const user of [...this.#links.keys()]) this.#drop(user, "replaced");
             this.#placed(answer);
             this.#reportedConnection = "";
+            // What changed meanwhile was refused, as there was no place.
+            if (told !== this.#media) this.#changeMedia({});
             this.emit("record", this.record);
         } catch (error) {
             const problem = Problem.from(error);
@@ -2000,8 +2064,9 @@ export class Call extends Emitter {
     /** The log does not reach back: what is true now is asked for. */
     async #reload() {
         try {
-            const { body } = await this.comblang.request("GET", `/v1/calls/${this.id}`);
-            if (this.#isOver) return;
+            const answer = await this.#insist(() => this.comblang.request("GET", `/v1/calls/${this.id}`));
+            if (!answer || this.#isOver) return;
+            const { body } = answer;
             this.#takeRecord(body);
             if (body.state === "ended") return this.#finish(body.endReason ?? "ended");
             for (const participant of body.participants) this.#takeParticipant(participant);
@@ -2014,9 +2079,11 @@ export class Call extends Emitter {
 
     async #refreshServers() {
         try {
-            const { body } = await this.comblang.request("GET", "/v1/ice-servers", { query: { call: this.id } });
-            this.configuration = this.#configured(body);
-            for (const link of this.#links.values()) await link.configure(this.configuration);
+            const query = { call: this.id };
+            const answer = await this.#insist(() => this.comblang.request("GET", "/v1/ice-servers", { query }));
+            if (!answer || this.#isOver) return;
+            this.configuration = this.#configured(answer.body);
+            await this.#toAll((link) => link.configure(this.configuration));
         } catch (error) {
             this.emit("problem", Problem.from(error));
         }
@@ -2034,10 +2101,22 @@ export class Call extends Emitter {
         this.#drop(user, "replaced");
         const link = new PeerLink(this, user, leg);
         this.#links.set(user, link);
-        for (const track of this.localStream.getTracks()) {
-            link.send(track.kind === "video" && this.#screenTrack ? this.#screenTrack : track);
+        const screen = this.#screenTrack;
+        const tracks = this.localStream.getTracks().filter((track) => !(track.kind === "video" && screen));
+        for (const track of screen ? [...tracks, screen] : tracks) {
+            link.send(track).catch((error) => this.problem(error));
         }
         return link;
+    }
+
+    /**
+     * At all peers at once. One that fails, as its peer is leaving, keeps nothing from the others.
+     *
+     * @param {(link: PeerLink) => Promise<void>} step
+     */
+    async #toAll(step) {
+        const links = [...this.#links.values()];
+        await Promise.all(links.map((link) => step(link).catch((error) => this.problem(error))));
     }
 
     /** @param {string} user @param {string} reason */
@@ -2121,17 +2200,43 @@ export class Call extends Emitter {
     async #report() {
         if (this.#isReporting) return;
         this.#isReporting = true;
-        try {
-            while (!this.#isOver && Object.keys(this.#unreported).length) {
-                const body = this.#unreported;
-                this.#unreported = {};
-                await this.comblang.request("PATCH", `/v1/calls/${this.id}/participants/me`, { body });
-            }
-        } catch (error) {
-            this.problem(error);
-        } finally {
-            this.#isReporting = false;
+        while (!this.#isOver && Object.keys(this.#unreported).length) {
+            await this.#insist(() => this.#tell()).catch((error) => this.problem(error));
         }
+        this.#isReporting = false;
+    }
+
+    async #tell() {
+        const body = this.#unreported;
+        this.#unreported = {};
+        try {
+            return await this.comblang.request("PATCH", `/v1/calls/${this.id}/participants/me`, { body });
+        } catch (error) {
+            // What changed since is newer.
+            if (Problem.from(error).isTransient) this.#unreported = { ...body, ...this.#unreported };
+            throw error;
+        }
+    }
+
+    /**
+     * Asks until there is an answer, or the call is over. What fails in passing is told once, and tried again after a
+     * while, at once when the wire is back.
+     *
+     * @param {() => Promise<Answer>} ask
+     * @returns {Promise<Answer | null>} null if the call is over
+     */
+    async #insist(ask) {
+        for (let failures = 0; !this.#isOver; failures += 1) {
+            try {
+                return await ask();
+            } catch (error) {
+                const problem = Problem.from(error);
+                if (!problem.isTransient) throw problem;
+                if (failures === 0) this.problem(problem);
+                await sleep(Math.max(problem.retryAfterMs ?? 0, backoff(failures)), this.#again.signal);
+            }
+        }
+        return null;
     }
 
     async #reportQuality() {
@@ -2155,6 +2260,7 @@ export class Call extends Emitter {
     #finish(reason) {
         if (this.#isOver) return;
         this.#isOver = true;
+        this.#again.abort();
         globalThis.removeEventListener("pagehide", this.#onPageHide);
         globalThis.removeEventListener("online", this.#onNetwork);
         /** @type {any} */ (navigator).connection?.removeEventListener?.("change", this.#onConnection);
@@ -2277,7 +2383,9 @@ class PeerLink {
      */
     async send(track, kind = track?.kind) {
         const transceivers = this.pc.getTransceivers();
-        const sender = transceivers.find((one) => one.receiver.track.kind === kind && one.sender.track)?.sender;
+        // By its direction: one that has nothing to send for the moment still has its place in the description.
+        const sender = transceivers.find(
+            (one) => one.receiver.track.kind === kind && ["sendrecv", "sendonly"].includes(one.direction))?.sender;
         if (sender) await sender.replaceTrack(track);
         else if (track) this.pc.addTrack(track, this.call.localStream);
     }

@@ -1,6 +1,6 @@
 // The page at `/`: rooms, chat and video calls, all by the module that everybody gets. The texts are the application's.
 
-import { Comblang, Problem } from "/client/comblang.js";
+import { Comblang, Problem, backoff } from "/client/comblang.js";
 
 const comblang = new Comblang();
 /** @template {HTMLElement} T @param {string} id @returns {T} */
@@ -12,7 +12,7 @@ const TYPING_EVERY_MS = 3000;
 
 let stream = null;
 /** All rooms by id. @type {Map<string, any>} */
-const rooms = new Map();
+let rooms = new Map();
 let room = null;
 /** Members of the room by user id. @type {Map<string, any>} */
 const members = new Map();
@@ -89,9 +89,29 @@ function doing(element, action) {
     };
 }
 
+/** Does what must not be left undone: what fails in passing is done again, at once when the network comes back. */
+async function insist(action) {
+    for (let attempt = 0; ; attempt += 1) {
+        try {
+            return await action();
+        } catch (error) {
+            if (!(error instanceof Problem) || !error.isTransient || !comblang.isSignedIn) throw error;
+            await new Promise((resolve) => {
+                const timer = setTimeout(resolve, Math.max(error.retryAfterMs ?? 0, backoff(attempt)));
+                addEventListener("online", () => { clearTimeout(timer); resolve(); }, { once: true });
+            });
+        }
+    }
+}
+
 // MARK: Signing in
 
+let isSigningIn = false;
+
 async function signInWith(action) {
+    // Enter pressed twice would make two guests.
+    if (isSigningIn) return;
+    isSigningIn = true;
     $("sign-in-error").textContent = "";
     try {
         await action();
@@ -103,6 +123,8 @@ async function signInWith(action) {
         if (tried) $("sign-in-error").textContent = "Kode undangan itu tidak berlaku. Periksa lagi atau minta yang baru.";
         showInvite(tried);
         $("invite").select();
+    } finally {
+        isSigningIn = false;
     }
 }
 
@@ -139,33 +161,61 @@ $("sign-out").addEventListener("click", async () => {
     }
 });
 
-comblang.on("session", (session) => { if (!session) leavePage(); });
+/** Whose page this is. */
+let shownUser = null;
+// Also when another tab signs in or out, as somebody else perhaps.
+comblang.on("session", (session) => {
+    if (shownUser && session?.user.id !== shownUser) leavePage();
+    if (session && !shownUser && !isSigningIn) resume();
+});
+
+/** Enters with the session that there is. */
+async function resume() {
+    $("sign-in").hidden = true;
+    showState("connecting");
+    try {
+        await insist(() => enter().catch((error) => {
+            showState("waiting");
+            throw error;
+        }));
+    } catch (error) {
+        leavePage();
+        $("sign-in-error").textContent = Problem.from(error).slug === "signed-out" ? "" : explain(error);
+    }
+}
 
 function leavePage() {
+    shownUser = null;
     stream?.close();
     stream = null;
     room = null;
-    rooms.clear();
-    $("ring").close();
+    rooms = new Map();
+    call?.leave().catch(() => {});
+    asking?.done(null);
     for (const id of ["app", "me", "wire", "sign-out"]) $(id).hidden = true;
     $("sign-in").hidden = false;
     $("name").focus();
 }
 
 async function enter() {
-    if (stream) return;
+    const { user } = comblang;
     const cursor = await loadRooms();
+    // Meanwhile it was entered, or the user is another one, who is entered by the session's event.
+    if (stream || comblang.user?.id !== user.id) return;
+    shownUser = user.id;
     $("sign-in").hidden = true;
     for (const id of ["app", "me", "sign-out"]) $(id).hidden = false;
-    $("me").textContent = comblang.user.displayName;
+    $("me").textContent = user.displayName;
     stream = comblang.events({ after: cursor, share: true });
     stream.on("event", take);
     stream.on("ephemeral", takeTyping);
     stream.on("wire", showWire);
     stream.on("state", showState);
-    stream.on("gap", async () => {
-        await loadRooms();
-        if (room) await openRoom(room.id);
+    stream.on("gap", () => {
+        insist(async () => {
+            await loadRooms();
+            if (room) await openRoom(room.id);
+        }).catch((error) => say(explain(error), true));
     });
     stream.on("error", (problem) => {
         if (problem.slug === "signed-out") leavePage();
@@ -174,7 +224,7 @@ async function enter() {
     const wanted = decodeURIComponent(location.hash.slice(1));
     const first = [...rooms.values()].find((one) => one.name === wanted || one.id === wanted)
         ?? [...rooms.values()].find((one) => one.name === "lobby") ?? [...rooms.values()][0];
-    if (first) await openRoom(first.id);
+    if (first) await openRoom(first.id).catch((error) => say(explain(error), true));
 }
 
 const wireNames = { websocket: "WebSocket", sse: "SSE", poll: "long-poll" };
@@ -199,15 +249,17 @@ function showState(state) {
 
 /** @returns {Promise<string | null>} the cursor of the first page */
 async function loadRooms() {
-    rooms.clear();
+    // The former ones can be opened until all of these are here.
+    const loaded = new Map();
     let cursor = null;
     let after;
     do {
         const page = await comblang.request("GET", "/v1/rooms", { query: { limit: 200, after } });
         cursor ??= page.cursor;
-        for (const one of page.body.items) rooms.set(one.id, one);
+        for (const one of page.body.items) loaded.set(one.id, one);
         after = page.body.next;
-    } while (after && rooms.size < 1000);
+    } while (after && loaded.size < 1000);
+    rooms = loaded;
     showRooms();
     return cursor;
 }
@@ -240,21 +292,26 @@ $("room-form").addEventListener("submit", doing($("room-form").querySelector("bu
 async function openRoom(id) {
     const opened = rooms.get(id);
     if (!opened) return;
+    // Shown at once, so that what is written goes where it seems to go.
     room = opened;
     history.replaceState(null, "", `#${encodeURIComponent(opened.name ?? opened.id)}`);
+    opened.unreadCount = 0;
+    $("title").textContent = opened.title;
+    $("log").replaceChildren();
+    showRooms();
     if (!opened.role) {
         await comblang.request("PUT", `/v1/rooms/${id}/members/me`, { body: {} });
         opened.role = "member";
     }
-    opened.unreadCount = 0;
-    showRooms();
-    $("title").textContent = opened.title;
-    $("log").replaceChildren();
+    if (room !== opened) return;
     const [messages] = await Promise.all([
         comblang.request("GET", `/v1/rooms/${id}/messages`, { query: { limit: HISTORY } }), loadMembers(id),
     ]);
     if (room !== opened) return;
+    const cameMeanwhile = [...$("log").children];
+    $("log").replaceChildren();
     for (const message of messages.body.items.reverse()) showMessage(message);
+    for (const element of cameMeanwhile) if (!element.id || !document.getElementById(element.id)) append(element);
     $("log").scrollTop = $("log").scrollHeight;
     markRead(messages.body.items.at(-1));
     showMembers();
@@ -622,11 +679,5 @@ document.addEventListener("visibilitychange", () => {
 window.comblang = comblang;
 window.page = { get call() { return call; }, get stream() { return stream; }, get room() { return room; } };
 
-if (comblang.isSignedIn) {
-    enter().catch((error) => {
-        $("sign-in").hidden = false;
-        $("sign-in-error").textContent = Problem.from(error).slug === "signed-out" ? "" : explain(error);
-    });
-} else {
-    $("sign-in").hidden = false;
-}
+if (comblang.isSignedIn) resume();
+else $("sign-in").hidden = false;

@@ -250,7 +250,8 @@ class Contract:
             if not given or name in ("ticket", "resume"):
                 found += [f"granted without {name}"] if parameter.get("required") else []
                 continue
-            value = given if schema.get("type") == "array" else _typed(given[-1], schema)
+            # Of several the server takes the first.
+            value = given if schema.get("type") == "array" else _typed(given[0], schema)
             differences = self.schemas.differences(value, parameter["schema"], of_server=False)
             found += [f"granted {name}={given} {one}" for one in differences]
         return found

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from aiortc import RTCConfiguration
 
-from .browser import chromium as chromium
 from .client import Client
 from .inbox import Inbox
 from .peer import Peer, relay_only, split_candidates

@@ -140,7 +140,7 @@ class RemoteUser:
             f"signal {type}", seconds)
 
 
-class FaultProxy:
+class CuttingProxy:
     """Passes TCP on to a port, and cuts connections when told to: at once, with what is on its way lost."""
 
     def __init__(self, target: Callable[[], int], tls: ssl.SSLContext | None = None):
@@ -150,7 +150,7 @@ class FaultProxy:
         self._open: set[tuple] = set()
         self.is_closed = False
 
-    async def __aenter__(self) -> "FaultProxy":
+    async def __aenter__(self) -> "CuttingProxy":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self

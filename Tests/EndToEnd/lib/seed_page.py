@@ -5,21 +5,12 @@ import threading
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from playwright.async_api import async_playwright
-
+from .browser import PICTURES, chromium
 from .server import until
 from .tap import recorded
 
 FOLDER = Path(__file__).resolve().parents[1] / "seed"
-PICTURES = FOLDER.parent / "out"
 FRAMES_MIN = 20
-
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required", "--allow-loopback-in-peer-connection",
-    # The seed asks five STUN servers of Google. A test stays on loopback.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 
 
 @contextmanager
@@ -96,21 +87,16 @@ class SeedPage:
         return await until(enough, "video flows in both directions", 40)
 
 
-@asynccontextmanager
-async def browser():
+def seed_browser():
     """Chromium; what it is asked for are pages."""
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-        try:
-            yield chromium
-        finally:
-            await chromium.close()
+    # The seed asks five STUN servers of Google. A test stays on loopback.
+    return chromium("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
 
 
 @asynccontextmanager
-async def seed_page(chromium, url: str, name: str):
+async def seed_page(browser, url: str, name: str):
     """A fresh page; a picture of its end is kept under `name`."""
-    context = await chromium.new_context(viewport={"width": 900, "height": 700})
+    context = await browser.new_context(viewport={"width": 900, "height": 700})
     page = SeedPage(await context.new_page())
     try:
         await page.page.goto(url)

@@ -192,7 +192,11 @@ class _Ports:
     def __init__(self):
         self._loop = asyncio.new_event_loop()
         self._by_target: dict[int, int] = {}
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._listeners: list[asyncio.Server] = []
+        # The loop itself holds no task, and asyncio lets go of one whose client has said all.
+        self._connections: set[asyncio.Task] = set()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
 
     def port_to(self, target: int) -> int:
         if target not in self._by_target:
@@ -202,15 +206,35 @@ class _Ports:
 
     async def _open(self, target: int) -> int:
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            # What is torn on one side is torn on the other.
-            with contextlib.suppress(OSError, asyncio.CancelledError):
+            task = asyncio.current_task()
+            self._connections.add(task)
+            try:
                 await _hand_on(reader, writer, target)
                 writer.close()
                 await writer.wait_closed()
-            writer.transport.abort()
+            except (OSError, asyncio.CancelledError):
+                pass  # What is torn on one side is torn on the other.
+            finally:
+                writer.transport.abort()
+                self._connections.discard(task)
 
         listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+        self._listeners.append(listener)
         return listener.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        """Cuts all connections, each with what was heard of it written down, and ends the thread."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _end(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
 
 async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: int) -> None:
@@ -243,6 +267,7 @@ async def _hand_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, t
         up.cancel()
         tap.close()
         far_writer.transport.abort()
+        await asyncio.gather(up, return_exceptions=True)
 
 
 _ports: _Ports | None = None
@@ -260,3 +285,11 @@ def recorded(url: str) -> str:
         return f"{match['scheme']}://127.0.0.1:{_ports.port_to(int(match['port']))}"
 
     return URL.sub(replaced, url)
+
+
+def end() -> None:
+    """Hands nothing on any more."""
+    global _ports
+    ports, _ports = _ports, None
+    if ports is not None:
+        ports.close()
