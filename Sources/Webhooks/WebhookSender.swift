@@ -76,8 +76,8 @@ struct WebhookSender: Sendable {
         request.body = .bytes(ByteBuffer(bytes: body))
         do {
             let response = try await self.client.execute(request, timeout: Self.timeout)
-            // Read within bounds, so that the receiver sees a client that waits for the end.
-            _ = try? await response.body.collect(upTo: Self.answerBytesMax)
+            let deadline = ContinuousClock.now.advanced(by: .nanoseconds(Self.timeout.nanoseconds))
+            await Self.read(response.body, until: deadline)
             return Answer(
                 status: Int(response.status.code),
                 retryAfter: response.headers.first(name: "Retry-After").flatMap { Int64($0) }
@@ -88,6 +88,17 @@ struct WebhookSender: Sendable {
     }
 
     /// An IPv6 address without its brackets.
+    /// Within bounds, so that the receiver sees a client that waits for the end; the status is all that counts. The
+    /// client's own deadline ends with the head.
+    private static func read(_ body: HTTPClientResponse.Body, until deadline: ContinuousClock.Instant) async {
+        await withTaskGroup { group in
+            group.addTask { _ = try? await body.collect(upTo: Self.answerBytesMax) }
+            group.addTask { try? await Task.sleep(until: deadline) }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
     private static func bare(_ host: String) -> String {
         host.trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
     }

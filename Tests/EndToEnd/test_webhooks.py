@@ -27,6 +27,7 @@ class Receiver:
         self.secrets: list[str] = []
         self.forged = 0
         self.location = ""
+        self.is_closed = threading.Event()
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -42,6 +43,9 @@ class Receiver:
                 if status == "cut":
                     self.close_connection = True
                     return
+                is_stalled = status == "head, then silence"
+                if is_stalled:
+                    status = 200
                 for secret in receiver.secrets:
                     try:
                         Webhook(secret).verify(body, dict(self.headers.items()))
@@ -56,8 +60,11 @@ class Receiver:
                 self.send_response(status)
                 if receiver.location:
                     self.send_header("Location", receiver.location)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", "10" if is_stalled else "0")
                 self.end_headers()
+                if is_stalled:
+                    self.close_connection = True
+                    receiver.is_closed.wait()
 
             def log_message(self, *_):
                 pass
@@ -78,6 +85,7 @@ class Receiver:
         return [event["data"]["content"] for event in self.taken if event["type"] == "message.created"]
 
     def close(self) -> None:
+        self.is_closed.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -156,6 +164,22 @@ async def test_a_receiver_that_fails_and_cuts_gets_everything_once_it_is_mended(
         assert [entry["status"] for entry in log[:5]] == [500, None, 503, 400, 200]
         assert [entry["attempt"] for entry in log[:5]] == [1, 2, 3, 4, 5]
         assert all(entry["error"] for entry in log[:4]) and log[4]["error"] is None
+
+
+async def test_an_answer_that_never_ends_holds_nothing_up(server: Server, receiver):
+    receiver.behave = lambda number: "head, then silence" if number == 1 else 200
+    async with Client.admin(server) as admin, await Client.sign_up(server, "siti") as siti:
+        room = (await siti.create_room())["id"]
+        webhook = await hook(admin, receiver, types=["message.created"])
+        await siti.say(room, "pertama")
+        await siti.say(room, "kedua")
+        await until(lambda: receiver.contents() == ["pertama", "kedua"], "the next event arrives", 40)
+
+        async def are_logged() -> bool:
+            log = (await admin.get(f"/v1/webhooks/{webhook['id']}/attempts"))["items"]
+            return [entry["status"] for entry in log] == [200, 200]
+
+        await until(are_logged, "the status is what counts")
 
 
 async def test_a_receiver_that_is_down_is_tried_again_by_itself(server: Server):
