@@ -20,6 +20,8 @@ package final class WebhookService: Service {
     private static let pause = Duration.milliseconds(20)
     private static let listEvery = Duration.seconds(1)
 
+    /// Between tries of a database that fails.
+    private static let retryEvery = Duration.seconds(1)
     /// Wakes the service at commits, as long as there is any webhook: nobody else pays for a look.
     private final class CommitSignal: Sendable {
         let commits: AsyncStream<Void>
@@ -137,9 +139,7 @@ package final class WebhookService: Service {
             let (after, attempts) = await self.deliver(events, to: turn.webhook)
             self.state.withLock { $0.passed[id] = (after.revision, after.position) }
             guard !attempts.isEmpty || after.position - turn.position >= Self.passedOverMax else { return }
-            // Also when the server stops: what was delivered is not to come again.
-            let (now, store) = (self.time.now, self.store)
-            let isRecorded = try await Task { try await store.write { try $0.record(after, attempts, now: now) } }.value
+            guard let isRecorded = await self.record(after, attempts) else { return }
             // An admin has changed it meanwhile: it begins anew from there.
             if !isRecorded { self.state.withLock { $0.passed[id] = nil } }
             if isRecorded, !after.isActive {
@@ -152,7 +152,26 @@ package final class WebhookService: Service {
             }
         } catch {
             self.logger.error("webhook not served", metadata: ["webhook.id": "\(id)", "error": "\(error)"])
-            self.state.withLock { $0.passed[id] = nil }
+            try? await Task.sleep(for: Self.retryEvery)
+        }
+    }
+
+    /// Writes down what was delivered, however long that takes: until then the webhook is busy, as what it was sent
+    /// would be sent again.
+    ///
+    /// - returns: whether it stands as ``StoreWriter/record(_:_:now:)`` found it; `nil` when the server stops before.
+    private func record(_ webhook: Webhook, _ attempts: [WebhookAttempt]) async -> Bool? {
+        while true {
+            do {
+                let (now, store) = (self.time.now, self.store)
+                // Also when the server stops.
+                return try await Task { try await store.write { try $0.record(webhook, attempts, now: now) } }.value
+            } catch {
+                self.logger.error(
+                    "webhook not recorded", metadata: ["webhook.id": "\(webhook.id)", "error": "\(error)"])
+                guard !Task.isCancelled else { return nil }
+                try? await Task.sleep(for: Self.retryEvery)
+            }
         }
     }
 

@@ -12,6 +12,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from lib.client import Client
 from lib.server import Server, until
+from lib.storage_fault import refusing_writes
 
 pytestmark = pytest.mark.anyio
 
@@ -180,6 +181,26 @@ async def test_an_answer_that_never_ends_holds_nothing_up(server: Server, receiv
             return [entry["status"] for entry in log] == [200, 200]
 
         await until(are_logged, "the status is what counts")
+
+
+async def test_what_cannot_be_written_down_is_not_delivered_again(server: Server, receiver):
+    is_locked = threading.Event()
+    receiver.behave = lambda number: 200 if is_locked.wait(30) else 500
+    async with Client.admin(server) as admin, await Client.sign_up(server, "siti") as siti:
+        room = (await siti.create_room())["id"]
+        webhook = await hook(admin, receiver, types=["message.created"])
+        for number in range(3):
+            await siti.say(room, str(number))
+        await until(lambda: receiver.requests == 1, "the first one is under way")
+        with refusing_writes(server.data):
+            is_locked.set()
+            await until(lambda: "webhook not" in server.output(), "what was delivered is not written down", 30)
+
+        async def are_logged() -> bool:
+            return len((await admin.get(f"/v1/webhooks/{webhook['id']}/attempts"))["items"]) >= 3
+
+        await until(are_logged, "it is written down after all", 30)
+        assert receiver.contents() == ["0", "1", "2"] and receiver.requests == 3
 
 
 async def test_a_receiver_that_is_down_is_tried_again_by_itself(server: Server):
