@@ -2,6 +2,7 @@ package import Core
 import Foundation
 package import Hub
 package import Logging
+import NIOPosix
 import ServiceLifecycle
 import Synchronization
 
@@ -19,9 +20,9 @@ package final class WebhookService: Service {
     private static let passedOverMax: Int64 = 1000
     private static let pause = Duration.milliseconds(20)
     private static let listEvery = Duration.seconds(1)
-
     /// Between tries of a database that fails.
     private static let retryEvery = Duration.seconds(1)
+
     /// Wakes the service at commits, as long as there is any webhook: nobody else pays for a look.
     private final class CommitSignal: Sendable {
         let commits: AsyncStream<Void>
@@ -40,6 +41,8 @@ package final class WebhookService: Service {
     private let time: any TimeSource
     private let logger: Logger
     private let signal = CommitSignal()
+    /// Looks names up, which blocks for as long as name servers are silent: nobody else is to wait for that.
+    private let lookups = NIOThreadPool(numberOfThreads: 4)
     private let state = Mutex(State())
 
     private struct State {
@@ -73,6 +76,9 @@ package final class WebhookService: Service {
 
     /// Delivers until the graceful shutdown.
     package func run() async throws {
+        self.lookups.start()
+        // Without waiting for those under way.
+        defer { self.lookups.shutdownGracefully { _ in } }
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 group.addTask {
@@ -227,7 +233,7 @@ package final class WebhookService: Service {
             if let sender {
                 present = sender
             } else {
-                present = try await WebhookSender(to: webhook.url, networks: self.networks)
+                present = try await WebhookSender(to: webhook.url, networks: self.networks, lookups: self.lookups)
             }
             sender = present
             let answer = try await present.post(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.server
 import json
+import socket
 import threading
 import time
 
@@ -201,6 +202,35 @@ async def test_what_cannot_be_written_down_is_not_delivered_again(server: Server
 
         await until(are_logged, "it is written down after all", 30)
         assert receiver.contents() == ["0", "1", "2"] and receiver.requests == 3
+
+
+async def test_a_name_server_that_is_silent_holds_up_no_sign_in(server_factory, tmp_path):
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text("nameserver 127.77.77.77\noptions timeout:30 attempts:1\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as name_server:
+        try:
+            name_server.bind(("127.77.77.77", 53))
+        except PermissionError:
+            pytest.skip("nobody but root can be a name server")
+        name_server.settimeout(10)
+        server = server_factory()
+        server.wrapper = [
+            "unshare", "--mount", "sh", "-c", f'mount --bind "{resolver}" /etc/resolv.conf && exec "$@"', "sh"]
+        server.start()
+        async with Client.admin(server) as admin, await Client.sign_up(server, "siti") as siti:
+            room = (await siti.create_room())["id"]
+            asked, hooks = set(), []
+            for number in range(4):
+                url = f"https://receiver-{number}.example/hook"
+                hooks.append(await admin.post("/v1/webhooks", {"url": url, "types": ["message.created"]}, expect=201))
+            await siti.say(room, "halo")
+            while len(asked) < 2:
+                asked.add((await asyncio.to_thread(name_server.recv, 512))[12:].split(b"\0")[0])
+            await asyncio.wait_for(Client.sign_up(server, "ani", password="rahasia sekali"), 20)
+            for webhook in hooks:
+                error = (await admin.get(f"/v1/webhooks/{webhook['id']}"))["lastError"]
+                assert error is None, f"the name server was asked no longer: {error}"
+        assert server.stop() == 0
 
 
 async def test_a_receiver_that_is_down_is_tried_again_by_itself(server: Server):
