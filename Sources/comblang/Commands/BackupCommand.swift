@@ -41,7 +41,7 @@ struct BackupCommand: AsyncParsableCommand {
             }
             while backup["state"] == .string("running") {
                 if case .number(let share)? = backup["progress"] {
-                    Terminal.showProgress("copying, \(Int(share * 100)) %")
+                    Terminal.showProgress("copying, \((share * 100).text(digits: 0)) %")
                 }
                 try await Task.sleep(for: Self.pollInterval)
                 backup = try await client.send(.GET, "/v1/admin/backups/\(APIClient.escape(id))").body
