@@ -192,3 +192,8 @@ def test_numbers_that_no_server_sends_end_no_command():
         assert backup.returncode == 0 and backup.stdout.startswith("backups/x"), backup.stderr
         stats = comblang("calls", "stats", "--url", url, token="none")
         assert stats.returncode == 0 and "100 %" in stats.stdout, stats.stderr
+
+
+def test_an_answer_that_never_ends_is_given_up():
+    with odd_server({"/v1/rooms": None}) as url:
+        assert_one_line_error(comblang("room", "list", "--url", url, token="none", timeout=90), "cannot reach", url)

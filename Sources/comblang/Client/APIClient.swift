@@ -75,7 +75,10 @@ struct APIClient: Sendable {
                 request.body = .bytes(ByteBuffer(bytes: try JSON.encode(body)))
             }
             if let idempotencyKey { request.headers.add(name: "Idempotency-Key", value: idempotencyKey) }
-            let (status, data) = try await HTTPClient.withHTTPClient(configuration: self.configuration) { http in
+            var configuration = self.configuration
+            // The request's own timeout ends with the answer's head.
+            configuration.timeout.read = Self.requestTimeout
+            let (status, data) = try await HTTPClient.withHTTPClient(configuration: configuration) { http in
                 let response = try await http.execute(request, timeout: Self.requestTimeout)
                 let bytes = try await response.body.collect(upTo: Self.answerBytesMax)
                 return (Int(response.status.code), Data(bytes.readableBytesView))
