@@ -32,12 +32,15 @@ final class ExpressStream: ExpressExchange {
 
     private func admitted(_ result: Result<Admission, any Error>, _ opening: StreamOpening) {
         let gateway = self.lane.gateway
+        // The client may have gone while the database was asked.
+        guard let context = self.connection.context, let handler = try? ConnectionHandler.attach(to: context.channel),
+            handler.isOpen
+        else { return self.connection.decline() }
         let rate = gateway.limiter.take(.events, of: .user(self.identity.user.id))
         guard rate?.isAllowed ?? true else { return self.connection.decline() }
-        guard case .success(let admission) = result, self.lane.isServing, let context = self.connection.context,
+        guard case .success(let admission) = result, self.lane.isServing,
             let reservation = try? gateway.hub.reserve(
-                admission.subscription, from: context.channel.remoteAddress, on: context.eventLoop),
-            let handler = try? ConnectionHandler.attach(to: context.channel)
+                admission.subscription, from: context.channel.remoteAddress, on: context.eventLoop)
         else {
             // The router counts it once more.
             gateway.limiter.giveBack(.events, of: .user(self.identity.user.id))

@@ -89,6 +89,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         self.held.removeAll()
         self.forgetPoll()
         if !self.hasRouter { self.router.succeed(nil) }
+        self.lastPoll = nil
         context.fireChannelInactive()
     }
 
