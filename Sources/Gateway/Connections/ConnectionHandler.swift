@@ -46,6 +46,8 @@ package final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
     private var listener: ConnectionListener?
     private var isPrepared = false
     private var isInputClosed = false
+    /// Whether the present answer is one of HTTP/1.0, which has no chunks (RFC 9112, 6.1).
+    var isHTTP10 = false
 
     /// Looks at what was read before the decoder does; returns whether it took it.
     var takeFirst: ((ByteBuffer) -> Bool)?
@@ -198,7 +200,7 @@ package final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
         // Else the kernel takes megabytes for a reader that stalls before the hub can see it.
         try? self.context?.channel.syncOptions?.setOption(.socketOption(.so_sndbuf), value: Self.sendBufferBytes)
         self.streamNumber += 1
-        self.isChunked = isChunked
+        self.isChunked = isChunked && !self.isHTTP10
         self.isFinished = false
         self.endReason = nil
         self.writtenBytes = 0
@@ -229,8 +231,6 @@ package final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
         guard !self.isFinished else { return }
         self.isFinished = true
         self.endReason = reason
-        let (bound, number) = (NIOLoopBound(self, eventLoop: context.eventLoop), self.streamNumber)
-        context.eventLoop.scheduleTask(in: .milliseconds(grace.milliseconds)) {
         if let context { self.closeUnlessEnded(context, in: grace) }
         self.finished?.succeed()
         self.finished = nil
@@ -238,6 +238,8 @@ package final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
 
     /// A reader that takes nothing does not get to keep the connection and what is buffered for it.
     private func closeUnlessEnded(_ context: ChannelHandlerContext, in grace: Duration) {
+        let (bound, number) = (NIOLoopBound(self, eventLoop: context.eventLoop), self.streamNumber)
+        context.eventLoop.scheduleTask(in: .milliseconds(grace.milliseconds)) {
             let handler = bound.value
             if handler.endedNumber < number { handler.context?.close(promise: nil) }
         }

@@ -45,6 +45,8 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
     private var held: CircularBuffer<HTTPServerRequestPart> = []
     private var isReadWanted = false
     private var hasRouter = false
+    /// Whether the connection's last request is of HTTP/1.0.
+    private var isHTTP10 = false
 
     private var idleSince = NIODeadline.now()
     private var idleTimer: Scheduled<Void>?
@@ -87,9 +89,9 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         self.idleTimer = nil
         self.letGo()
         self.held.removeAll()
+        self.lastPoll = nil
         self.forgetPoll()
         if !self.hasRouter { self.router.succeed(nil) }
-        self.lastPoll = nil
         context.fireChannelInactive()
     }
 
@@ -104,13 +106,14 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         switch part {
         case .head(let head):
             let exchange = self.machine.mayTakeExpress ? self.lane.exchange(for: head, on: self) : nil
-            switch self.machine.headReceived(isExpress: exchange != nil) {
+            let isLast = exchange == nil && (!head.isKeepAlive || head.version != .http1_1)
+            switch self.machine.headReceived(isExpress: exchange != nil, isLast: isLast) {
             case .toExpress:
                 self.exchange = exchange
                 self.recorded.append(part)
             case .toRouter:
                 self.remember(head)
-                self.route(part, context)
+                self.route(isLast ? .head(self.ending(head)) : part, context)
             case .hold: self.held.append(part)
             case .drop: break
             }
@@ -222,8 +225,33 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
+    /// The connection's last request, as Hummingbird knows one. After one of HTTP/1.0 it is closed whatever was asked:
+    /// only the end of the connection ends a body of unknown length there (RFC 9112, 6.3).
+    private func ending(_ head: HTTPRequestHead) -> HTTPRequestHead {
+        self.isHTTP10 = head.version != .http1_1
+        var head = head
+        head.headers.replaceOrAdd(name: "Connection", value: "close")
+        return head
+    }
+
+    /// The answer to it. The encoder frames a body by the answer's version: in HTTP/1.0 there are no chunks.
+    private func ending(_ head: HTTPResponseHead) -> HTTPResponseHead {
+        var head = head
+        head.headers.replaceOrAdd(name: "Connection", value: "close")
+        if self.isHTTP10 {
+            head.version = .http1_0
+            self.connection.isHTTP10 = true
+        }
+        return head
+    }
+
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard case .end = Self.unwrapOutboundIn(data) else { return context.write(data, promise: promise) }
+        switch Self.unwrapOutboundIn(data) {
+        case .head(let head) where self.machine.isAnsweringLast && head.status.code >= 200:
+            return context.write(Self.wrapOutboundOut(.head(self.ending(head))), promise: promise)
+        case .head, .body: return context.write(data, promise: promise)
+        case .end: break
+        }
         switch self.machine.routerAnswered() {
         case .close:
             context.writeAndFlush(data, promise: promise)
