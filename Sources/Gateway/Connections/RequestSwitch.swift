@@ -8,8 +8,6 @@ import NIOHTTPTypesHTTP1
 
 /// One answer of the express lane, from the request's end on. On its connection's event loop.
 protocol ExpressExchange: AnyObject {
-    /// A piece of the request's body.
-    func contentReceived(_ bytes: ByteBuffer)
     /// The request is complete: it is answered by ``RequestSwitch/answer(_:)``, at once or later, or declined.
     func requestEnded()
     /// The server stops; what may go on for long is to end.
@@ -36,7 +34,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
     private var machine = RequestSwitchStateMachine()
     private(set) var context: ChannelHandlerContext?
     /// Where answers are written, below the encoder.
-    private let connection: ConnectionHandler
+    let connection: ConnectionHandler
 
     private var exchange: (any ExpressExchange)?
     /// The express lane's request, should the router have to answer it.
@@ -117,11 +115,10 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
             case .hold: self.held.append(part)
             case .drop: break
             }
-        case .body(let bytes):
+        case .body:
             switch self.machine.contentReceived(isEnd: false) {
             case .toExpress:
                 self.recorded.append(part)
-                self.exchange?.contentReceived(bytes)
             case .toRouter: self.route(part, context)
             case .hold: self.held.append(part)
             case .drop: break
@@ -178,6 +175,14 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         for part in parts { self.route(part, context) }
         context.fireChannelReadComplete()
         self.takeHeld(context)
+    }
+
+    /// The body of the express lane's request. The decoder holds it to its declared length, which is within bounds.
+    var recordedBody: ByteBuffer {
+        self.recorded.reduce(into: ByteBuffer()) { body, part in
+            guard case .body(let bytes) = part else { return }
+            if body.readableBytes == 0 { body = bytes } else { body.writeImmutableBuffer(bytes) }
+        }
     }
 
     /// The answer has begun: the router cannot have the request any more.
@@ -283,7 +288,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
     private func takeRepeatedPoll(_ bytes: ByteBuffer) -> Bool {
         guard let poll, self.machine.mayTakeExpress, let cursor = poll.cursor(in: bytes) else { return false }
         self.machine.repeatedPollReceived()
-        let exchange = ExpressPoll(poll, after: cursor, lane: self.lane, connection: self)
+        let exchange = ExpressPoll(poll, after: cursor, lane: self.lane, requests: self)
         self.exchange = exchange
         self.polledBytes = bytes
         exchange.requestEnded()
