@@ -90,7 +90,7 @@ package struct Answer: Sendable {
 }
 
 extension HTTPField.Name {
-    private static func known(_ name: String) -> HTTPField.Name {
+    static func known(_ name: String) -> HTTPField.Name {
         // Our own constants are valid tokens; the fallback only keeps the type system content.
         HTTPField.Name(name) ?? .from
     }
