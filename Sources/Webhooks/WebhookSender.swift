@@ -49,15 +49,15 @@ struct WebhookSender: Sendable {
     init(to url: String, networks: WebhookNetworks, lookups: NIOThreadPool) async throws(Failure) {
         guard let parts = URLComponents(string: url), let host = parts.host, !host.isEmpty,
             // What is pinned must be what is connected to.
-            let target = URL(string: url)?.host, Self.bare(target) == Self.bare(host)
+            let target = URL(string: url)?.host, target.withoutBrackets == host.withoutBrackets
         else {
             throw Failure(text: "the URL is none")
         }
         let address = try await Self.address(
-            of: Self.bare(host), isEncrypted: parts.scheme == "https", networks: networks, lookups: lookups)
+            of: host.withoutBrackets, isEncrypted: parts.scheme == "https", networks: networks, lookups: lookups)
         var configuration = HTTPClient.Configuration(
             redirectConfiguration: .disallow, timeout: .init(connect: Self.connectTimeout))
-        for name in [host, target, Self.bare(host)] { configuration.dnsOverride[name] = address.description }
+        for name in [host, target, host.withoutBrackets] { configuration.dnsOverride[name] = address.description }
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .http1Only
         self.url = url
@@ -97,11 +97,6 @@ struct WebhookSender: Sendable {
             await group.next()
             group.cancelAll()
         }
-    }
-
-    /// An IPv6 address without its brackets.
-    private static func bare(_ host: String) -> String {
-        host.trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
     }
 
     /// The first address of a name that may be connected to.
