@@ -105,7 +105,6 @@ package protocol StoreReader {
     /// This server's name among those that a message goes through; stays with the data.
     func instance() throws -> String
     func bridge(_ name: BridgeName) throws -> Bridge?
-    func bridge(of room: RoomID) throws -> Bridge?
     /// Ascending by name.
     func bridges(after: BridgeName?, limit: Int) throws -> [Bridge]
     func bridgedUser(_ remoteID: String, of bridge: BridgeName) throws -> BridgedUser?
