@@ -11,6 +11,8 @@ package protocol StoreReader {
 
     func user(_ id: UserID) throws -> User?
     func user(username: String) throws -> User?
+    /// Those of them that there are, in any order.
+    func users(_ ids: Set<UserID>) throws -> [User]
     /// Users that share a room with `user`, or all when `user` is `nil`; deleted ones never. Ascending by id.
     func users(sharingRoomWith user: UserID?, after: UserID?, limit: Int) throws -> [User]
     /// Whether the two are members of a common room.
