@@ -168,7 +168,7 @@ let package = Package(
             name: "GatewayTests",
             dependencies: [
                 "Core", "Hub", "SQLiteStore", "Gateway", "TestSupport", "COpenAPI", hummingbird, hummingbirdTesting,
-                asyncHTTPClient, crypto, httpTypes, logging, nioCore, nioPosix, nioHTTP1, nioWebSocket,
+                asyncHTTPClient, crypto, httpTypes, logging, nioCore, nioEmbedded, nioPosix, nioHTTP1, nioWebSocket,
                 .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: testSettings),

@@ -126,7 +126,7 @@ struct BridgeDialer: Sendable {
                     if let tls { try Self.addTLS(tls, host: host, to: channel) }
                 }
             }
-            .connect(host: Self.bare(host), port: self.url.port ?? (isSecure ? 443 : 80))
+            .connect(host: host.withoutBrackets, port: self.url.port ?? (isSecure ? 443 : 80))
             .flatMap { channel in
                 // Only now: of a name with several addresses, others may have been tried in vain.
                 onChannel(channel)
@@ -150,14 +150,9 @@ struct BridgeDialer: Sendable {
         return HTTPRequestHead(version: .http1_1, method: .GET, uri: path, headers: headers)
     }
 
-    /// An IPv6 address without its brackets.
-    private static func bare(_ host: String) -> String {
-        host.hasPrefix("[") && host.hasSuffix("]") ? String(host.dropFirst().dropLast()) : host
-    }
-
     private static func addTLS(_ context: NIOSSLContext, host: String, to channel: any Channel) throws {
         // An address is no server name (RFC 6066, section 3); the certificate is then checked against the address.
-        let isAddress = (try? SocketAddress(ipAddress: Self.bare(host), port: 0)) != nil
+        let isAddress = (try? SocketAddress(ipAddress: host.withoutBrackets, port: 0)) != nil
         let handler = try NIOSSLClientHandler(context: context, serverHostname: isAddress ? nil : host)
         try channel.pipeline.syncOperations.addHandler(handler)
     }

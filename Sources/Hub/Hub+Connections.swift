@@ -11,8 +11,8 @@ package struct ConnectionID: Hashable, Sendable, CustomStringConvertible {
 
     /// 6 characters of `[0-9a-z]`.
     static func randomMark() -> String {
-        let alphabet = Array("0123456789abcdefghijklmnopqrstuvwxyz")
-        return String((0..<6).compactMap { _ in alphabet.randomElement() })
+        var generator = SystemRandomNumberGenerator()
+        return String(randomBase36: 6, from: &generator)
     }
 
     package var description: String { "con_\(self.mark)-\(self.number)" }

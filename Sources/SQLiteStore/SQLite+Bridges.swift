@@ -11,12 +11,6 @@ extension SQLiteReading {
         }
     }
 
-    func bridge(of room: RoomID) throws -> Bridge? {
-        try self.db.first("SELECT \(Bridge.table.selection) FROM bridge WHERE room = ?1", [room.text]) {
-            try Bridge(&$0)
-        }
-    }
-
     func bridges(after: BridgeName?, limit: Int) throws -> [Bridge] {
         try self.db.all(
             "SELECT \(Bridge.table.selection) FROM bridge WHERE name > ?1 ORDER BY name LIMIT ?2",

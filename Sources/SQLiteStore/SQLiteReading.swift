@@ -30,6 +30,13 @@ extension SQLiteReading {
         try self.user("SELECT \(User.table.selection) FROM user WHERE username = ?1", username)
     }
 
+    func users(_ ids: Set<UserID>) throws -> [User] {
+        let list = "[" + ids.map { "\"\($0.text)\"" }.joined(separator: ",") + "]"
+        return try self.db.all(
+            "SELECT \(User.table.selection) FROM user WHERE id IN (SELECT value FROM json_each(?1))", [list]
+        ) { try User(&$0) }
+    }
+
     private func user(_ sql: String, _ key: String) throws -> User? {
         try self.db.first(sql, [key]) { try User(&$0) }
     }

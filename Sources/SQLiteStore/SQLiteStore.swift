@@ -87,8 +87,8 @@ package final class SQLiteStore: EventStore {
 
     /// 4 characters of `[0-9a-z]`: two incarnations of a log share one in 1.7 million cases.
     static func randomEpoch() -> String {
-        let alphabet = Array("0123456789abcdefghijklmnopqrstuvwxyz")
-        return String((0..<4).compactMap { _ in alphabet.randomElement() })
+        var generator = SystemRandomNumberGenerator()
+        return String(randomBase36: 4, from: &generator)
     }
 
     // MARK: EventStore

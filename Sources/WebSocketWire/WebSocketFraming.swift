@@ -7,11 +7,6 @@ package enum WebSocketFraming {
     package static let controlPayloadBytesMax = 125
 
     /// Appends one whole text frame, unmasked as servers send them.
-    package static func encodeTextFrame(_ text: ByteBufferView, into buffer: inout ByteBuffer) {
-        Self.encodeFrame(.text, text, maskKey: nil, into: &buffer)
-    }
-
-    /// Appends one whole text frame, unmasked as servers send them.
     package static func encodeTextFrame(_ text: String, into buffer: inout ByteBuffer) {
         Self.encodeFrame(.text, text.utf8, maskKey: nil, into: &buffer)
     }

@@ -44,19 +44,20 @@ struct WebhookSender: Sendable {
 
     /// Finds out where to connect to; ``close()`` must follow.
     ///
+    /// - parameter lookups: threads that may wait for name servers.
     /// - throws: ``Failure``.
-    init(to url: String, networks: WebhookNetworks) async throws(Failure) {
+    init(to url: String, networks: WebhookNetworks, lookups: NIOThreadPool) async throws(Failure) {
         guard let parts = URLComponents(string: url), let host = parts.host, !host.isEmpty,
             // What is pinned must be what is connected to.
-            let target = URL(string: url)?.host, Self.bare(target) == Self.bare(host)
+            let target = URL(string: url)?.host, target.withoutBrackets == host.withoutBrackets
         else {
             throw Failure(text: "the URL is none")
         }
         let address = try await Self.address(
-            of: Self.bare(host), isEncrypted: parts.scheme == "https", networks: networks)
+            of: host.withoutBrackets, isEncrypted: parts.scheme == "https", networks: networks, lookups: lookups)
         var configuration = HTTPClient.Configuration(
             redirectConfiguration: .disallow, timeout: .init(connect: Self.connectTimeout))
-        for name in [host, target, Self.bare(host)] { configuration.dnsOverride[name] = address.description }
+        for name in [host, target, host.withoutBrackets] { configuration.dnsOverride[name] = address.description }
         configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .http1Only
         self.url = url
@@ -75,9 +76,9 @@ struct WebhookSender: Sendable {
         for (name, value) in fields { request.headers.add(name: name, value: value) }
         request.body = .bytes(ByteBuffer(bytes: body))
         do {
+            let deadline = ContinuousClock.now.advanced(by: .nanoseconds(Self.timeout.nanoseconds))
             let response = try await self.client.execute(request, timeout: Self.timeout)
-            // Read within bounds, so that the receiver sees a client that waits for the end.
-            _ = try? await response.body.collect(upTo: Self.answerBytesMax)
+            await Self.read(response.body, until: deadline)
             return Answer(
                 status: Int(response.status.code),
                 retryAfter: response.headers.first(name: "Retry-After").flatMap { Int64($0) }
@@ -87,17 +88,23 @@ struct WebhookSender: Sendable {
         }
     }
 
-    /// An IPv6 address without its brackets.
-    private static func bare(_ host: String) -> String {
-        host.trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+    /// Within bounds, so that the receiver sees a client that waits for the end; the status is all that counts. The
+    /// client's own deadline ends with the head.
+    private static func read(_ body: HTTPClientResponse.Body, until deadline: ContinuousClock.Instant) async {
+        await withTaskGroup { group in
+            group.addTask { _ = try? await body.collect(upTo: Self.answerBytesMax) }
+            group.addTask { try? await Task.sleep(until: deadline) }
+            await group.next()
+            group.cancelAll()
+        }
     }
 
     /// The first address of a name that may be connected to.
     private static func address(
-        of name: String, isEncrypted: Bool, networks: WebhookNetworks
+        of name: String, isEncrypted: Bool, networks: WebhookNetworks, lookups: NIOThreadPool
     ) async throws(Failure) -> IPAddress {
         let found: [IPAddress]
-        if let address = IPAddress(name) { found = [address] } else { found = await Self.resolve(name) }
+        if let address = IPAddress(name) { found = [address] } else { found = await Self.resolve(name, by: lookups) }
         guard !found.isEmpty else { throw Failure(text: "\(name) has no address") }
         guard let address = found.first(where: { networks.allows($0, isEncrypted: isEncrypted) }) else {
             let text =
@@ -109,30 +116,36 @@ struct WebhookSender: Sendable {
         return address
     }
 
-    /// By the system, on a thread that may wait.
-    private static func resolve(_ name: String) async -> [IPAddress] {
-        let found = try? await NIOThreadPool.singleton.runIfActive { () -> [IPAddress] in
-            var hints = addrinfo()
-            hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-            var first: UnsafeMutablePointer<addrinfo>?
-            guard getaddrinfo(name, nil, &hints, &first) == 0 else { return [] }
-            defer { freeaddrinfo(first) }
-            var addresses: [IPAddress] = []
-            var next = first
-            while let entry = next {
-                var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-                if getnameinfo(
-                    entry.pointee.ai_addr, entry.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0,
-                    NI_NUMERICHOST) == 0
-                {
-                    let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
-                    if let address = IPAddress(String(decoding: bytes, as: UTF8.self)) { addresses.append(address) }
-                }
-                next = entry.pointee.ai_next
-            }
-            return addresses
+    /// By the system, on a thread that may wait; nothing when the task is cancelled before.
+    private static func resolve(_ name: String, by lookups: NIOThreadPool) async -> [IPAddress] {
+        let (found, continuation) = AsyncStream.makeStream(of: [IPAddress].self)
+        lookups.submit { state in
+            if state == .active { continuation.yield(Self.addresses(of: name)) }
+            continuation.finish()
         }
-        return found ?? []
+        return await found.first { _ in true } ?? []
+    }
+
+    private static func addresses(of name: String) -> [IPAddress] {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var first: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(name, nil, &hints, &first) == 0 else { return [] }
+        defer { freeaddrinfo(first) }
+        var addresses: [IPAddress] = []
+        var next = first
+        while let entry = next {
+            var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+            if getnameinfo(
+                entry.pointee.ai_addr, entry.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+                == 0
+            {
+                let bytes = text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+                if let address = IPAddress(String(decoding: bytes, as: UTF8.self)) { addresses.append(address) }
+            }
+            next = entry.pointee.ai_next
+        }
+        return addresses
     }
 
     private static func text(of error: any Error) -> String {

@@ -2,6 +2,7 @@ package import Core
 import Foundation
 package import Hub
 package import Logging
+import NIOPosix
 import ServiceLifecycle
 import Synchronization
 
@@ -19,6 +20,8 @@ package final class WebhookService: Service {
     private static let passedOverMax: Int64 = 1000
     private static let pause = Duration.milliseconds(20)
     private static let listEvery = Duration.seconds(1)
+    /// Between tries of a database that fails.
+    private static let retryEvery = Duration.seconds(1)
 
     /// Wakes the service at commits, as long as there is any webhook: nobody else pays for a look.
     private final class CommitSignal: Sendable {
@@ -38,6 +41,8 @@ package final class WebhookService: Service {
     private let time: any TimeSource
     private let logger: Logger
     private let signal = CommitSignal()
+    /// Looks names up, which blocks for as long as name servers are silent: nobody else is to wait for that.
+    private let lookups = NIOThreadPool(numberOfThreads: 4)
     private let state = Mutex(State())
 
     private struct State {
@@ -71,6 +76,9 @@ package final class WebhookService: Service {
 
     /// Delivers until the graceful shutdown.
     package func run() async throws {
+        self.lookups.start()
+        // Without waiting for those under way.
+        defer { self.lookups.shutdownGracefully { _ in } }
         await cancelWhenGracefulShutdown {
             await withDiscardingTaskGroup { group in
                 group.addTask {
@@ -137,9 +145,7 @@ package final class WebhookService: Service {
             let (after, attempts) = await self.deliver(events, to: turn.webhook)
             self.state.withLock { $0.passed[id] = (after.revision, after.position) }
             guard !attempts.isEmpty || after.position - turn.position >= Self.passedOverMax else { return }
-            // Also when the server stops: what was delivered is not to come again.
-            let (now, store) = (self.time.now, self.store)
-            let isRecorded = try await Task { try await store.write { try $0.record(after, attempts, now: now) } }.value
+            guard let isRecorded = await self.record(after, attempts) else { return }
             // An admin has changed it meanwhile: it begins anew from there.
             if !isRecorded { self.state.withLock { $0.passed[id] = nil } }
             if isRecorded, !after.isActive {
@@ -152,7 +158,26 @@ package final class WebhookService: Service {
             }
         } catch {
             self.logger.error("webhook not served", metadata: ["webhook.id": "\(id)", "error": "\(error)"])
-            self.state.withLock { $0.passed[id] = nil }
+            try? await Task.sleep(for: Self.retryEvery)
+        }
+    }
+
+    /// Writes down what was delivered, however long that takes: until then the webhook is busy, as what it was sent
+    /// would be sent again.
+    ///
+    /// - returns: whether it stands as ``StoreWriter/record(_:_:now:)`` found it; `nil` when the server stops before.
+    private func record(_ webhook: Webhook, _ attempts: [WebhookAttempt]) async -> Bool? {
+        while true {
+            do {
+                let (now, store) = (self.time.now, self.store)
+                // Also when the server stops.
+                return try await Task { try await store.write { try $0.record(webhook, attempts, now: now) } }.value
+            } catch {
+                self.logger.error(
+                    "webhook not recorded", metadata: ["webhook.id": "\(webhook.id)", "error": "\(error)"])
+                guard !Task.isCancelled else { return nil }
+                try? await Task.sleep(for: Self.retryEvery)
+            }
         }
     }
 
@@ -208,7 +233,7 @@ package final class WebhookService: Service {
             if let sender {
                 present = sender
             } else {
-                present = try await WebhookSender(to: webhook.url, networks: self.networks)
+                present = try await WebhookSender(to: webhook.url, networks: self.networks, lookups: self.lookups)
             }
             sender = present
             let answer = try await present.post(

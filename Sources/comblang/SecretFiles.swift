@@ -1,4 +1,5 @@
 import Foundation
+import Gateway
 
 /// The secrets beside the database: files that only their owner may read (0600).
 ///
@@ -6,7 +7,6 @@ import Foundation
 struct SecretFiles {
     static let adminTokenName = "admin-token"
     static let tokenSecretName = "token-secret"
-    private static let tokenSecretBytes = 32
 
     let directory: String
 
@@ -17,14 +17,15 @@ struct SecretFiles {
         let path = self.file(Self.tokenSecretName)
         guard FileManager.default.fileExists(atPath: path) else {
             var generator = SystemRandomNumberGenerator()
-            let secret = (0..<Self.tokenSecretBytes).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+            let secret = (0..<AccessTokens.secretBytesMin).map { _ in UInt8.random(in: .min ... .max, using: &generator)
+            }
             try self.write(secret, to: Self.tokenSecretName)
             return secret
         }
         guard let data = FileManager.default.contents(atPath: path) else {
             throw CommandFailure("cannot read \(path)")
         }
-        guard data.count >= Self.tokenSecretBytes else {
+        guard data.count >= AccessTokens.secretBytesMin else {
             throw CommandFailure("\(path) is damaged: restore it, or delete it and all tokens become void")
         }
         return [UInt8](data)

@@ -39,6 +39,12 @@ struct IPAddressTests {
     @Test(arguments: ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "64:ff9b::808:808", "1.1.1.1"])
     func placesInTheInternetArePublic(_ text: String) throws { #expect((try #require(IPAddress(text))).isPublic) }
 
+    @Test(arguments: [
+        ("[2001:db8::7]", "2001:db8::7"), ("192.0.2.7", "192.0.2.7"), ("example.org", "example.org"), ("[::1", "[::1"),
+        ("", ""), ("[", "["), ("[]", ""),
+    ])
+    func aHostLosesTheBracketsOfAnIPv6Address(host: String, bare: String) { #expect(host.withoutBrackets == bare) }
+
     @Test func aNetworkOf64BitsIsOneClientAndAnIPv4AddressIs() throws {
         let client = { (text: String) throws in try #require(IPAddress(text)).client }
         #expect(try client("2001:db8:1:2:3:4:5:6") == client("2001:db8:1:2::9"))

@@ -1,9 +1,12 @@
 """The commands that are clients of a server, as somebody at a terminal meets them."""
 
 import asyncio
+import contextlib
+import http.server
 import json
 import re
 import subprocess
+import threading
 
 import pytest
 
@@ -143,3 +146,54 @@ async def test_tail_goes_on_behind_its_last_event_after_a_restart(server: Server
         finally:
             tail.terminate()
             await asyncio.to_thread(tail.wait, 10)
+
+
+@contextlib.contextmanager
+def odd_server(answers: dict[str, bytes | None]):
+    """Answers each path with JSON of its own, or with a head and no more where there is none."""
+    ended = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = answers[self.path.split("?")[0]]
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body or b"none")))
+            self.end_headers()
+            if body is None:
+                ended.wait()
+            else:
+                self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        ended.set()
+        server.shutdown()
+        server.server_close()
+
+
+def test_numbers_that_no_server_sends_end_no_command():
+    made = {"id": "bak_1", "state": "running", "progress": 1e30}
+    total = {"calls": 1, "answerRate": 9_223_372_036_854_775_807, "failureRate": 1e300, "relayRate": 1}
+    with odd_server({
+        "/v1/admin/backups": json.dumps(made).encode(),
+        "/v1/admin/backups/bak_1": json.dumps(made | {"state": "done", "file": "x", "bytes": 1e300}).encode(),
+        "/v1/admin/calls/stats": json.dumps({"bucket": "day", "total": total}).encode(),
+    }) as url:
+        backup = comblang("backup", "--url", url, token="none")
+        assert backup.returncode == 0 and backup.stdout.startswith("backups/x"), backup.stderr
+        stats = comblang("calls", "stats", "--url", url, token="none")
+        assert stats.returncode == 0 and "100 %" in stats.stdout, stats.stderr
+
+
+def test_an_answer_that_never_ends_is_given_up():
+    with odd_server({"/v1/rooms": None}) as url:
+        assert_one_line_error(comblang("room", "list", "--url", url, token="none", timeout=90), "cannot reach", url)

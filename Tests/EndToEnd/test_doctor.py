@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.relay import SECRET, Relay, free_port
+from lib.relay import SECRET, Filter, Relay, free_port
 from lib.server import Server, comblang
 
 
@@ -108,6 +108,14 @@ def test_a_relay_that_lets_no_data_pass_to_its_own_address(tmp_path):
     with Relay(tmp_path, peers=()) as relay:
         turn = doctor(tmp_path, turn_url=relay.url()).the("turn", "failed")
         assert "lets no data pass to its own address: 403" in turn["text"] and "denied-peer-ip" in turn["advice"]
+
+
+def test_what_was_allocated_is_given_back_when_the_relay_falls_silent(tmp_path):
+    permission = b"\0\x08"
+    with Relay(tmp_path) as relay, Filter(relay.port, lambda datagram: not datagram.startswith(permission)) as path:
+        turn = doctor(tmp_path, turn_url=f"turn:127.0.0.1:{path.port}").the("turn", "failed")
+        assert "it did not answer any more (no answer in time)" in turn["text"]
+        assert relay.output().count("lifetime=0") == 2, relay.output()
 
 
 def test_a_quota_of_one_allocation_and_one_of_none(tmp_path):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import http.server
 import json
+import socket
 import threading
 import time
 
@@ -12,6 +13,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from lib.client import Client
 from lib.server import Server, until
+from lib.storage_fault import refusing_writes
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +29,7 @@ class Receiver:
         self.secrets: list[str] = []
         self.forged = 0
         self.location = ""
+        self.is_closed = threading.Event()
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -42,6 +45,9 @@ class Receiver:
                 if status == "cut":
                     self.close_connection = True
                     return
+                is_stalled = status == "head, then silence"
+                if is_stalled:
+                    status = 200
                 for secret in receiver.secrets:
                     try:
                         Webhook(secret).verify(body, dict(self.headers.items()))
@@ -56,8 +62,11 @@ class Receiver:
                 self.send_response(status)
                 if receiver.location:
                     self.send_header("Location", receiver.location)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", "10" if is_stalled else "0")
                 self.end_headers()
+                if is_stalled:
+                    self.close_connection = True
+                    receiver.is_closed.wait()
 
             def log_message(self, *_):
                 pass
@@ -78,6 +87,7 @@ class Receiver:
         return [event["data"]["content"] for event in self.taken if event["type"] == "message.created"]
 
     def close(self) -> None:
+        self.is_closed.set()
         self.server.shutdown()
         self.server.server_close()
 
@@ -156,6 +166,71 @@ async def test_a_receiver_that_fails_and_cuts_gets_everything_once_it_is_mended(
         assert [entry["status"] for entry in log[:5]] == [500, None, 503, 400, 200]
         assert [entry["attempt"] for entry in log[:5]] == [1, 2, 3, 4, 5]
         assert all(entry["error"] for entry in log[:4]) and log[4]["error"] is None
+
+
+async def test_an_answer_that_never_ends_holds_nothing_up(server: Server, receiver):
+    receiver.behave = lambda number: "head, then silence" if number == 1 else 200
+    async with Client.admin(server) as admin, await Client.sign_up(server, "siti") as siti:
+        room = (await siti.create_room())["id"]
+        webhook = await hook(admin, receiver, types=["message.created"])
+        await siti.say(room, "pertama")
+        await siti.say(room, "kedua")
+        await until(lambda: receiver.contents() == ["pertama", "kedua"], "the next event arrives", 40)
+
+        async def are_logged() -> bool:
+            log = (await admin.get(f"/v1/webhooks/{webhook['id']}/attempts"))["items"]
+            return [entry["status"] for entry in log] == [200, 200]
+
+        await until(are_logged, "the status is what counts")
+
+
+async def test_what_cannot_be_written_down_is_not_delivered_again(server: Server, receiver):
+    is_locked = threading.Event()
+    receiver.behave = lambda number: 200 if is_locked.wait(30) else 500
+    async with Client.admin(server) as admin, await Client.sign_up(server, "siti") as siti:
+        room = (await siti.create_room())["id"]
+        webhook = await hook(admin, receiver, types=["message.created"])
+        for number in range(3):
+            await siti.say(room, str(number))
+        await until(lambda: receiver.requests == 1, "the first one is under way")
+        with refusing_writes(server.data):
+            is_locked.set()
+            await until(lambda: "webhook not" in server.output(), "what was delivered is not written down", 30)
+
+        async def are_logged() -> bool:
+            return len((await admin.get(f"/v1/webhooks/{webhook['id']}/attempts"))["items"]) >= 3
+
+        await until(are_logged, "it is written down after all", 30)
+        assert receiver.contents() == ["0", "1", "2"] and receiver.requests == 3
+
+
+async def test_a_name_server_that_is_silent_holds_up_no_sign_in(server_factory, tmp_path):
+    resolver = tmp_path / "resolv.conf"
+    resolver.write_text("nameserver 127.77.77.77\noptions timeout:30 attempts:1\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as name_server:
+        try:
+            name_server.bind(("127.77.77.77", 53))
+        except PermissionError:
+            pytest.skip("nobody but root can be a name server")
+        name_server.settimeout(10)
+        server = server_factory()
+        server.wrapper = [
+            "unshare", "--mount", "sh", "-c", f'mount --bind "{resolver}" /etc/resolv.conf && exec "$@"', "sh"]
+        server.start()
+        async with Client.admin(server) as admin, await Client.sign_up(server, "siti") as siti:
+            room = (await siti.create_room())["id"]
+            asked, hooks = set(), []
+            for number in range(4):
+                url = f"https://receiver-{number}.example/hook"
+                hooks.append(await admin.post("/v1/webhooks", {"url": url, "types": ["message.created"]}, expect=201))
+            await siti.say(room, "halo")
+            while len(asked) < 2:
+                asked.add((await asyncio.to_thread(name_server.recv, 512))[12:].split(b"\0")[0])
+            await asyncio.wait_for(Client.sign_up(server, "ani", password="rahasia sekali"), 20)
+            for webhook in hooks:
+                error = (await admin.get(f"/v1/webhooks/{webhook['id']}"))["lastError"]
+                assert error is None, f"the name server was asked no longer: {error}"
+        assert server.stop() == 0
 
 
 async def test_a_receiver_that_is_down_is_tried_again_by_itself(server: Server):

@@ -25,7 +25,6 @@ struct BridgeStoreTests {
             let paused = changed
             try await store.write { try $0.update(paused) }
             expect(try await store.read { try $0.bridge(name) }, is: paused)
-            expect(try await store.read { try $0.bridge(of: Room.lobby.id) }, is: paused)
             expect(try await store.read { try $0.bridges(after: nil, limit: 9) }, is: [paused])
             expect(try await store.read { try $0.bridges(after: name, limit: 9) }, is: [])
             await #expect(throws: (any Error).self, "one for each room") {

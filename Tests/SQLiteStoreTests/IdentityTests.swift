@@ -22,6 +22,18 @@ import Testing
         }
     }
 
+    @Test(arguments: StoreKind.allCases) func ofManyUsersThoseAreFoundThatThereAre(kind: StoreKind) async throws {
+        try await kind.run { store in
+            let others = [User.alice, User.fixture("siti", id: .fixture(8)), User.fixture("budi", id: .fixture(9))]
+            try await store.write { writer in for user in others { try writer.insert(user) } }
+            let asked: Set<UserID> = [User.alice.id, .fixture(9), .fixture(99)]
+            expect(
+                try await store.read { try $0.users(asked) }.sorted { $0.id < $1.id },
+                is: [User.alice, others[2]].sorted { $0.id < $1.id })
+            expect(try await store.read { try $0.users([]) }, is: [])
+        }
+    }
+
     @Test(arguments: StoreKind.allCases) func usernameIsUniqueUntilItsUserIsDeleted(kind: StoreKind) async throws {
         try await kind.run { store in
             try await store.write { try $0.insert(User.alice) }

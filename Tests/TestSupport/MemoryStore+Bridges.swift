@@ -19,7 +19,6 @@ struct MemoryBridges: Sendable {
 extension MemoryReading {
     func instance() throws -> String { "memory" }
     func bridge(_ name: BridgeName) throws -> Bridge? { self.state.bridging.bridges[name] }
-    func bridge(of room: RoomID) throws -> Bridge? { self.state.bridging.bridges.values.first { $0.room == room } }
 
     func bridges(after: BridgeName?, limit: Int) throws -> [Bridge] {
         let found = self.state.bridging.bridges.values.filter { bridge in after.map { bridge.name > $0 } ?? true }
@@ -84,7 +83,8 @@ extension MemoryReading {
 extension MemoryWriter {
     func insert(_ bridge: Bridge) throws {
         try self.require(self.state.bridging.bridges[bridge.name] == nil, "bridge.name is unique")
-        try self.require(self.bridge(of: bridge.room) == nil, "bridge.room is unique")
+        try self.require(
+            !self.state.bridging.bridges.values.contains { $0.room == bridge.room }, "bridge.room is unique")
         self.state.bridging.bridges[bridge.name] = bridge
     }
 

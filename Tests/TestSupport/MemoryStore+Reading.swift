@@ -27,6 +27,7 @@ extension MemoryReading {
 
     func user(_ id: UserID) throws -> User? { self.state.users[id] }
     func user(username: String) throws -> User? { self.state.users.values.first { $0.username == username } }
+    func users(_ ids: Set<UserID>) throws -> [User] { ids.compactMap { self.state.users[$0] } }
     func session(_ id: SessionID) throws -> Session? { self.state.sessions[id] }
     func refreshToken(hash: String) throws -> RefreshToken? { self.state.refreshTokens[hash] }
     func streamTicket(hash: String) throws -> StreamTicket? { self.state.tickets[hash] }

@@ -102,11 +102,9 @@ struct WebSocketHandlerTests {
     @Test func encodedTextFramesAreWhatTheHandlerSends() throws {
         for length in [0, 125, 126, 65535, 65536] {
             let text = String(repeating: "é", count: length / 2) + String(repeating: "x", count: length % 2)
-            var (fromString, fromView) = (ByteBuffer(), ByteBuffer())
-            WebSocketFraming.encodeTextFrame(text, into: &fromString)
-            WebSocketFraming.encodeTextFrame(ByteBuffer(string: text).readableBytesView, into: &fromView)
-            #expect(Array(fromString.readableBytesView) == Frame(Frame.text, Array(text.utf8)).bytes)
-            #expect(fromString == fromView)
+            var buffer = ByteBuffer()
+            WebSocketFraming.encodeTextFrame(text, into: &buffer)
+            #expect(Array(buffer.readableBytesView) == Frame(Frame.text, Array(text.utf8)).bytes)
         }
     }
 

@@ -47,7 +47,7 @@ package struct BridgeStateMachine: Sendable {
         case complete([Int64])
         /// The remote room does not take these: take them from the outbox and say so.
         case giveUp([Int64])
-        /// Answer with ``loaded(_:isAll:)``: what the outbox has of this user behind this seq.
+        /// Answer with ``loaded(_:isAll:at:)``: what the outbox has of this user behind this seq.
         case load(after: Int64)
     }
 
@@ -84,7 +84,7 @@ package struct BridgeStateMachine: Sendable {
 
     package var isLive: Bool { if case .live = self.state { true } else { false } }
 
-    /// When ``deadlineReached(at:)`` has something to do.
+    /// When ``deadlineReached(jitter:at:)`` has something to do.
     package var deadline: Timestamp? {
         switch self.state {
         case .idle: nil

@@ -42,6 +42,11 @@ extension User {
 }
 
 extension StoreReader {
+    /// Those whom a page names, in one query; nobody who is not there.
+    package func usersByID(_ ids: [UserID]) throws -> [UserID: User] {
+        Dictionary(try self.users(Set(ids)).map { ($0.id, $0) }) { first, _ in first }
+    }
+
     /// The one place where the permission table is enforced.
     ///
     /// - throws: ``Problem`` `not-found` for a room that does not exist or is private to others; `not-a-member` when

@@ -62,10 +62,9 @@ extension StoreReader {
     package func callDetails(_ id: CallID) throws -> CallDetailsPayload {
         guard let record = try self.callRecord(id), let rows = try self.callRows(id) else { throw Problem.notFound }
         let participants = try self.participantPayloads(of: id)
-        var names: [UserID: String] = [:]
-        for user in Set(participants.map(\.participant.user) + [record.call.endedBy].compactMap(\.self)) {
-            names[user] = try self.user(user).map { $0.username.map { "@\($0)" } ?? $0.displayName }
-        }
+        let users = try self.usersByID(
+            participants.map(\.participant.user) + [record.call.endedBy].compactMap(\.self))
+        let names = users.mapValues { $0.username.map { "@\($0)" } ?? $0.displayName }
         return CallDetailsPayload(
             CallDetails(
                 record: record, rows: rows, timeline: try self.timeline(of: id),

@@ -11,6 +11,8 @@ package protocol StoreReader {
 
     func user(_ id: UserID) throws -> User?
     func user(username: String) throws -> User?
+    /// Those of them that there are, in any order.
+    func users(_ ids: Set<UserID>) throws -> [User]
     /// Users that share a room with `user`, or all when `user` is `nil`; deleted ones never. Ascending by id.
     func users(sharingRoomWith user: UserID?, after: UserID?, limit: Int) throws -> [User]
     /// Whether the two are members of a common room.
@@ -105,7 +107,6 @@ package protocol StoreReader {
     /// This server's name among those that a message goes through; stays with the data.
     func instance() throws -> String
     func bridge(_ name: BridgeName) throws -> Bridge?
-    func bridge(of room: RoomID) throws -> Bridge?
     /// Ascending by name.
     func bridges(after: BridgeName?, limit: Int) throws -> [Bridge]
     func bridgedUser(_ remoteID: String, of bridge: BridgeName) throws -> BridgedUser?

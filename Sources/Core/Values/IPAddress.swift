@@ -47,6 +47,13 @@ package struct IPAddress: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
+extension StringProtocol {
+    /// A host as URLs have it, without the brackets of an IPv6 address.
+    package var withoutBrackets: String {
+        String(self.hasPrefix("[") && self.hasSuffix("]") ? self.dropFirst().dropLast() : self[...])
+    }
+}
+
 /// A block of addresses: `10.0.0.0/8`, `2001:db8::/32`, or one address.
 package struct IPNetwork: Hashable, Sendable, CustomStringConvertible {
     private let base: IPAddress

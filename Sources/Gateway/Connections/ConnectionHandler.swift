@@ -1,6 +1,6 @@
 import Core
-import Hub
-import NIOCore
+package import Hub
+package import NIOCore
 import NIOHTTP1
 import NIOSSL
 
@@ -16,16 +16,16 @@ import Darwin
 /// Bytes go straight to the socket where the channel holds nothing back. A fan-out consists of little else than these
 /// calls; the way through the channel costs half as much again as the kernel does, most of it for touching memory that
 /// is in no cache. What the kernel does not take, and every error, is the channel's.
-final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, StreamConnection {
-    typealias InboundIn = ByteBuffer
-    typealias InboundOut = ByteBuffer
-    typealias OutboundIn = IOData
-    typealias OutboundOut = IOData
+package final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, StreamConnection {
+    package typealias InboundIn = ByteBuffer
+    package typealias InboundOut = ByteBuffer
+    package typealias OutboundIn = IOData
+    package typealias OutboundOut = IOData
 
     // What a write looks at stands together; see ``Subscriber``.
 
     /// Of the present stream: chunks as the hub framed them, else WebSocket frames.
-    private(set) var isChunked = false
+    package private(set) var isChunked = false
     /// Whether the channel may hold bytes that its socket has not taken yet: the encoder writes to it as well.
     private var channelHoldsBytes = true
     private var isFinished = true
@@ -46,6 +46,8 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
     private var listener: ConnectionListener?
     private var isPrepared = false
     private var isInputClosed = false
+    /// Whether the present answer is one of HTTP/1.0, which has no chunks (RFC 9112, 6.1).
+    var isHTTP10 = false
 
     /// Looks at what was read before the decoder does; returns whether it took it.
     var takeFirst: ((ByteBuffer) -> Bool)?
@@ -57,7 +59,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
     /// Finds or installs the connection's handler. On its event loop.
     ///
     /// - throws: `ChannelPipelineError.notFound` where there is no HTTP/1.1 encoder.
-    static func attach(to channel: any Channel) throws -> ConnectionHandler {
+    package static func attach(to channel: any Channel) throws -> ConnectionHandler {
         let pipeline = channel.pipeline.syncOperations
         if let present = try? pipeline.handler(type: ConnectionHandler.self) { return present }
         let encoder = try pipeline.handler(type: HTTPResponseEncoder.self)
@@ -66,7 +68,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
         return handler
     }
 
-    func handlerAdded(context: ChannelHandlerContext) {
+    package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         let pipeline = context.pipeline.syncOperations
         // Under TLS the socket has other bytes than are written here.
@@ -75,7 +77,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
             (try? pipeline.withUnsafeTransportIfAvailable { (socket: NIOBSDSocket.Handle) in socket }) ?? -1
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) {
+    package func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         self.descriptor = -1
     }
@@ -96,7 +98,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
 
     /// A client that has said that it sends nothing more, and is answered by waiting, is taken to be gone. It may have
     /// gone before anybody waited.
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case ChannelEvent.inputClosed = event {
             self.isInputClosed = true
             if self.listener != nil { self.closeSoon() }
@@ -113,7 +115,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
 
     func stopListening() { self.listener = nil }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = Self.unwrapInboundIn(data)
         if let takeFirst, takeFirst(bytes) { return }
         self.hasRead = true
@@ -122,7 +124,7 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
         self.reading = nil
     }
 
-    func channelReadComplete(context: ChannelHandlerContext) {
+    package func channelReadComplete(context: ChannelHandlerContext) {
         guard self.hasRead else { return }
         self.hasRead = false
         context.fireChannelReadComplete()
@@ -137,12 +139,12 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
         context.fireChannelReadComplete()
     }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
         if context.channel.isWritable { self.listener?.becameWritable() }
         context.fireChannelWritabilityChanged()
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    package func channelInactive(context: ChannelHandlerContext) {
         // The number of the socket may be another connection's from now on.
         self.descriptor = -1
         self.isFinished = true
@@ -177,28 +179,28 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
     #endif
 
     /// Bytes that were written and wait for the kernel.
-    var pendingBytes: Int {
+    package var pendingBytes: Int {
         guard self.channelHoldsBytes else { return 0 }
         let pending = (try? self.context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         self.channelHoldsBytes = pending > 0
         return pending
     }
 
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         self.channelHoldsBytes = true
         context.write(data, promise: promise)
     }
 
     // MARK: A stream
 
-    func beginStream(
+    package func beginStream(
         isChunked: Bool, at hub: Hub, _ reservation: Registry.Reservation, on loop: any EventLoop,
         finished: EventLoopPromise<Void>
     ) {
         // Else the kernel takes megabytes for a reader that stalls before the hub can see it.
         try? self.context?.channel.syncOptions?.setOption(.socketOption(.so_sndbuf), value: Self.sendBufferBytes)
         self.streamNumber += 1
-        self.isChunked = isChunked
+        self.isChunked = isChunked && !self.isHTTP10
         self.isFinished = false
         self.endReason = nil
         self.writtenBytes = 0
@@ -212,30 +214,35 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler, St
     /// `SO_SNDBUF`; the kernel takes twice as much.
     static let sendBufferBytes: SocketOptionValue = 128 * 1024
 
-    var isOpen: Bool { self.context != nil }
+    /// A channel that was closed keeps its handlers until its loop's next turn, but nobody is told any more.
+    package var isOpen: Bool { self.context?.channel.isActive ?? false }
 
-    var isWritable: Bool { !self.channelHoldsBytes || self.context?.channel.isWritable ?? false }
+    package var isWritable: Bool { !self.channelHoldsBytes || self.context?.channel.isWritable ?? false }
 
-    var takenBytes: Int { self.writtenBytes - self.pendingBytes }
+    package var takenBytes: Int { self.writtenBytes - self.pendingBytes }
 
-    func write(_ bytes: ByteBuffer) {
+    package func write(_ bytes: ByteBuffer) {
         guard !self.isFinished else { return }
         self.writtenBytes += bytes.readableBytes
         self.send(bytes)
     }
 
-    func finish(_ reason: StreamEndReason, grace: Duration) {
-        guard !self.isFinished, let context else { return }
+    package func finish(_ reason: StreamEndReason, grace: Duration) {
+        guard !self.isFinished else { return }
         self.isFinished = true
         self.endReason = reason
+        if let context { self.closeUnlessEnded(context, in: grace) }
+        self.finished?.succeed()
+        self.finished = nil
+    }
+
+    /// A reader that takes nothing does not get to keep the connection and what is buffered for it.
+    private func closeUnlessEnded(_ context: ChannelHandlerContext, in grace: Duration) {
         let (bound, number) = (NIOLoopBound(self, eventLoop: context.eventLoop), self.streamNumber)
         context.eventLoop.scheduleTask(in: .milliseconds(grace.milliseconds)) {
-            // A reader that takes nothing does not get to keep the connection and what is buffered for it.
             let handler = bound.value
             if handler.endedNumber < number { handler.context?.close(promise: nil) }
         }
-        self.finished?.succeed()
-        self.finished = nil
     }
 
     func streamEnded() { self.endedNumber = self.streamNumber }

@@ -14,23 +14,23 @@ final class ExpressLane: Sendable {
     init(gateway: Gateway) { self.gateway = gateway }
 
     /// The exchange that answers a request, if it is of this lane.
-    func exchange(for head: HTTPRequestHead, on connection: RequestSwitch) -> (any ExpressExchange)? {
+    func exchange(for head: HTTPRequestHead, on requests: RequestSwitch) -> (any ExpressExchange)? {
         switch head.method {
         case .GET:
             guard head.uri.utf8.count <= Self.uriBytesMax, head.uri.contains("/events/stream") else { return nil }
-            guard let head = ExpressHead(head), let identity = self.identity(head, on: connection),
+            guard let head = ExpressHead(head), let identity = self.identity(head, on: requests),
                 identity.reaches(.readEvents)
             else { return nil }
-            return ExpressStream(head, identity: identity, lane: self, connection: connection)
+            return ExpressStream(head, identity: identity, lane: self, requests: requests)
         case .POST:
             guard head.uri.hasSuffix("/messages"), let head = ExpressHead(head), head.query == nil,
                 let segments = head.segmentsOfRoom, segments.count == 2, segments[1] == "messages",
                 let length = head.contentLength, (0...Limits.bodyBytesMax).contains(length),
-                head.contentType?.isJSONType ?? true, let identity = self.identity(head, on: connection),
+                head.contentType?.isJSONType ?? true, let identity = self.identity(head, on: requests),
                 identity.reaches(.postMessage)
             else { return nil }
             return ExpressPost(
-                head, room: RoomReference(String(segments[0])), identity: identity, lane: self, connection: connection)
+                head, room: RoomReference(String(segments[0])), identity: identity, lane: self, requests: requests)
         default:
             return nil
         }
@@ -39,9 +39,9 @@ final class ExpressLane: Sendable {
     private static let uriBytesMax = 2048
 
     /// Who asks, as far as that is known without asking the database.
-    func identity(_ head: ExpressHead, on connection: RequestSwitch) -> Identity? {
+    func identity(_ head: ExpressHead, on requests: RequestSwitch) -> Identity? {
         guard let token = head.token, head.device.map(DeviceID.isValid(label:)) ?? true,
-            let claims = connection.credentials.claims(in: token, self.gateway.authenticator.tokens)
+            let claims = requests.credentials.claims(in: token, self.gateway.authenticator.tokens)
         else { return nil }
         let identity = self.gateway.authenticator.knownIdentity(claims, deviceLabel: head.device)
         if let identity { self.gateway.hub.registry.asked(identity.device) }

@@ -78,34 +78,32 @@ final class ExpressPoll: ExpressExchange {
     private let poll: RepeatedPoll
     private let cursor: Cursor
     private let lane: ExpressLane
-    private let connection: RequestSwitch
+    private let requests: RequestSwitch
     private var rate: RateVerdict?
 
-    init(_ poll: RepeatedPoll, after cursor: Cursor, lane: ExpressLane, connection: RequestSwitch) {
+    init(_ poll: RepeatedPoll, after cursor: Cursor, lane: ExpressLane, requests: RequestSwitch) {
         self.poll = poll
         self.cursor = cursor
         self.lane = lane
-        self.connection = connection
+        self.requests = requests
     }
-
-    func contentReceived(_ bytes: ByteBuffer) {}
 
     func requestEnded() {
         let authenticator = self.lane.gateway.authenticator
         guard self.lane.isServing, self.poll.wait > .zero,
-            let claims = self.connection.credentials.claims(in: self.poll.token, authenticator.tokens),
+            let claims = self.requests.credentials.claims(in: self.poll.token, authenticator.tokens),
             let identity = authenticator.knownIdentity(claims, deviceLabel: self.poll.device)
-        else { return self.connection.decline() }
+        else { return self.requests.decline() }
         let limiter = self.lane.gateway.limiter
         self.rate = limiter.take(.events, of: .user(identity.user.id))
-        guard self.rate?.isAllowed ?? true else { return self.connection.decline() }
+        guard self.rate?.isAllowed ?? true else { return self.requests.decline() }
         guard
             self.poll.reader.poll(
                 after: self.cursor, limit: self.poll.limit, timeout: self.poll.wait, answer: { self.answered($0) })
         else {
             // The router counts it once more.
             limiter.giveBack(.events, of: .user(identity.user.id))
-            return self.connection.decline()
+            return self.requests.decline()
         }
         self.lane.gateway.hub.registry.asked(identity.device)
     }
@@ -115,12 +113,12 @@ final class ExpressPoll: ExpressExchange {
         case .events(let page): self.write(page)
         // What ended the wait (a revoked token, a lost room) is told to the next request.
         case .ended(_, let cursor): self.write(PollPage([], cursor: cursor, hasMore: false))
-        case .reread: self.connection.decline()
+        case .reread: self.requests.decline()
         }
     }
 
     private func write(_ page: PollPage) {
-        self.connection.answer(
+        self.requests.answer(
             ResponseBytes(page, origin: self.poll.origin, rate: self.rate, gateway: self.lane.gateway).bytes)
     }
 

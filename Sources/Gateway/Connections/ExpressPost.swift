@@ -10,29 +10,23 @@ final class ExpressPost: ExpressExchange {
     private let room: RoomReference
     private let identity: Identity
     private let lane: ExpressLane
-    private let connection: RequestSwitch
-    private var body = ByteBuffer()
+    private let requests: RequestSwitch
     private var rate: RateVerdict?
 
     init(
-        _ head: ExpressHead, room: RoomReference, identity: Identity, lane: ExpressLane, connection: RequestSwitch
+        _ head: ExpressHead, room: RoomReference, identity: Identity, lane: ExpressLane, requests: RequestSwitch
     ) {
         self.head = head
         self.room = room
         self.identity = identity
         self.lane = lane
-        self.connection = connection
-    }
-
-    /// The decoder holds the body to its declared length, which is within bounds.
-    func contentReceived(_ bytes: ByteBuffer) {
-        if self.body.readableBytes == 0 { self.body = bytes } else { self.body.writeImmutableBuffer(bytes) }
+        self.requests = requests
     }
 
     func requestEnded() {
-        let bytes = BodyBytes(data: Data(buffer: self.body))
-        guard let request = try? bytes.decode(NewMessageRequest.self), let loop = self.connection.context?.eventLoop
-        else { return self.connection.decline() }
+        let bytes = BodyBytes(data: Data(buffer: self.requests.recordedBody))
+        guard let request = try? bytes.decode(NewMessageRequest.self), let loop = self.requests.context?.eventLoop
+        else { return self.requests.decline() }
         let gateway = self.lane.gateway
         let acting = gateway.acting(as: self.identity)
         let idempotency: IdempotencyKey?
@@ -41,10 +35,10 @@ final class ExpressPost: ExpressExchange {
                 self.head.idempotencyKey, method: "POST", path: String(self.head.path), body: bytes,
                 user: acting.user.id)
         } catch {
-            return self.connection.decline()
+            return self.requests.decline()
         }
         self.rate = gateway.limiter.take(.messages, of: .user(acting.user.id))
-        guard self.rate?.isAllowed ?? true else { return self.connection.decline() }
+        guard self.rate?.isAllowed ?? true else { return self.requests.decline() }
         let (room, exchange) = (self.room, NIOLoopBound(self, eventLoop: loop))
         gateway.store.write { store in
             try gateway.answer(in: store, acting, idempotency) { store, acting in
@@ -60,9 +54,9 @@ final class ExpressPost: ExpressExchange {
         guard case .success(let answer) = result, answer.refusal == nil else {
             // The router counts it once more.
             gateway.limiter.giveBack(.messages, of: .user(self.identity.user.id))
-            return self.connection.decline()
+            return self.requests.decline()
         }
-        self.connection.answer(
+        self.requests.answer(
             ResponseBytes(answer, origin: self.head.origin, rate: self.rate, gateway: gateway).bytes)
     }
 

@@ -7,20 +7,18 @@ final class ExpressStream: ExpressExchange {
     private let head: ExpressHead
     private let identity: Identity
     private let lane: ExpressLane
-    private let connection: RequestSwitch
+    private let requests: RequestSwitch
 
-    init(_ head: ExpressHead, identity: Identity, lane: ExpressLane, connection: RequestSwitch) {
+    init(_ head: ExpressHead, identity: Identity, lane: ExpressLane, requests: RequestSwitch) {
         self.head = head
         self.identity = identity
         self.lane = lane
-        self.connection = connection
+        self.requests = requests
     }
 
-    func contentReceived(_ bytes: ByteBuffer) {}
-
     func requestEnded() {
-        guard let loop = self.connection.context?.eventLoop, let opening = try? StreamOpening(self.head) else {
-            return self.connection.decline()
+        guard let loop = self.requests.context?.eventLoop, let opening = try? StreamOpening(self.head) else {
+            return self.requests.decline()
         }
         let (identity, exchange) = (self.identity, NIOLoopBound(self, eventLoop: loop))
         self.lane.gateway.store.read { store in
@@ -32,18 +30,20 @@ final class ExpressStream: ExpressExchange {
 
     private func admitted(_ result: Result<Admission, any Error>, _ opening: StreamOpening) {
         let gateway = self.lane.gateway
+        // The client may have gone while the database was asked.
+        let connection = self.requests.connection
+        guard let context = self.requests.context, connection.isOpen else { return self.requests.decline() }
         let rate = gateway.limiter.take(.events, of: .user(self.identity.user.id))
-        guard rate?.isAllowed ?? true else { return self.connection.decline() }
-        guard case .success(let admission) = result, self.lane.isServing, let context = self.connection.context,
+        guard rate?.isAllowed ?? true else { return self.requests.decline() }
+        guard case .success(let admission) = result, self.lane.isServing,
             let reservation = try? gateway.hub.reserve(
-                admission.subscription, from: context.channel.remoteAddress, on: context.eventLoop),
-            let handler = try? ConnectionHandler.attach(to: context.channel)
+                admission.subscription, from: context.channel.remoteAddress, on: context.eventLoop)
         else {
             // The router counts it once more.
             gateway.limiter.giveBack(.events, of: .user(self.identity.user.id))
-            return self.connection.decline()
+            return self.requests.decline()
         }
-        self.connection.answerBegan()
+        self.requests.answerBegan()
         var head = ResponseBytes(
             streaming: EventStream.headers(for: opening.wire, admission), origin: self.head.origin, rate: rate,
             gateway: gateway
@@ -51,26 +51,26 @@ final class ExpressStream: ExpressExchange {
         if opening.isPadded, let padding = opening.wire.padding {
             head.writeImmutableBuffer(ByteBuffer(joining: [ByteBuffer(string: padding)], isChunked: true))
         }
-        handler.send(head)
-        self.run(admission, reservation, opening.wire, handler, on: context.eventLoop)
+        connection.send(head)
+        self.run(admission, reservation, opening.wire, connection, on: context.eventLoop)
     }
 
     private func run(
-        _ admission: Admission, _ reservation: Registry.Reservation, _ wire: Wire, _ handler: ConnectionHandler,
+        _ admission: Admission, _ reservation: Registry.Reservation, _ wire: Wire, _ connection: ConnectionHandler,
         on loop: any EventLoop
     ) {
         let gateway = self.lane.gateway
         let finished = loop.makePromise(of: Void.self)
-        handler.beginStream(isChunked: true, at: gateway.hub, reservation, on: loop, finished: finished)
-        finished.futureResult.assumeIsolated().whenComplete { [connection] _ in
+        connection.beginStream(isChunked: true, at: gateway.hub, reservation, on: loop, finished: finished)
+        finished.futureResult.assumeIsolated().whenComplete { [requests] _ in
             gateway.hub.close(reservation, on: loop)
-            handler.stopListening()
-            handler.endChunks()
-            connection.answered()
+            connection.stopListening()
+            connection.endChunks()
+            requests.answered()
         }
         // Too much happened since the admission: the client comes again at once with the same cursor.
-        if !gateway.hub.begin(admission, reservation, wire: wire, sink: handler, on: loop) {
-            handler.finish(.rotate, grace: .zero)
+        if !gateway.hub.begin(admission, reservation, wire: wire, sink: connection, on: loop) {
+            connection.finish(.rotate, grace: .zero)
         }
     }
 

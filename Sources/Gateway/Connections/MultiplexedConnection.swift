@@ -6,7 +6,7 @@ import NIOHTTPTypesHTTP2
 
 /// The connection under a stream or a waiting poll, whichever HTTP it speaks. On its event loop.
 protocol StreamConnection: StreamSink {
-    /// Whether it can be written to.
+    /// Whether whoever begins to listen now will be told of its end.
     var isOpen: Bool { get }
     /// Begins to wait for what happens, so that a client that goes away must be noticed.
     func listen(_ listener: ConnectionListener)
@@ -102,16 +102,20 @@ final class MultiplexedConnection: ChannelDuplexHandler, RemovableChannelHandler
     }
 
     func finish(_: StreamEndReason, grace: Duration) {
-        guard !self.isFinished, let context else { return }
+        guard !self.isFinished else { return }
         self.isFinished = true
+        if let context { self.closeUnlessEnded(context, in: grace) }
+        self.finished?.succeed()
+        self.finished = nil
+    }
+
+    /// A reader that takes nothing does not get to keep the stream and what is buffered for it.
+    private func closeUnlessEnded(_ context: ChannelHandlerContext, in grace: Duration) {
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         context.eventLoop.scheduleTask(in: .milliseconds(grace.milliseconds)) {
-            // A reader that takes nothing does not get to keep the stream and what is buffered for it.
             let handler = bound.value
             if !handler.hasEnded || handler.pendingBytes > 0 { handler.context?.close(promise: nil) }
         }
-        self.finished?.succeed()
-        self.finished = nil
     }
 
     func streamEnded() { self.hasEnded = true }

@@ -8,8 +8,6 @@ import NIOHTTPTypesHTTP1
 
 /// One answer of the express lane, from the request's end on. On its connection's event loop.
 protocol ExpressExchange: AnyObject {
-    /// A piece of the request's body.
-    func contentReceived(_ bytes: ByteBuffer)
     /// The request is complete: it is answered by ``RequestSwitch/answer(_:)``, at once or later, or declined.
     func requestEnded()
     /// The server stops; what may go on for long is to end.
@@ -36,7 +34,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
     private var machine = RequestSwitchStateMachine()
     private(set) var context: ChannelHandlerContext?
     /// Where answers are written, below the encoder.
-    private let connection: ConnectionHandler
+    let connection: ConnectionHandler
 
     private var exchange: (any ExpressExchange)?
     /// The express lane's request, should the router have to answer it.
@@ -45,6 +43,8 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
     private var held: CircularBuffer<HTTPServerRequestPart> = []
     private var isReadWanted = false
     private var hasRouter = false
+    /// Whether the connection's last request is of HTTP/1.0.
+    private var isHTTP10 = false
 
     private var idleSince = NIODeadline.now()
     private var idleTimer: Scheduled<Void>?
@@ -87,6 +87,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         self.idleTimer = nil
         self.letGo()
         self.held.removeAll()
+        self.lastPoll = nil
         self.forgetPoll()
         if !self.hasRouter { self.router.succeed(nil) }
         context.fireChannelInactive()
@@ -103,21 +104,21 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         switch part {
         case .head(let head):
             let exchange = self.machine.mayTakeExpress ? self.lane.exchange(for: head, on: self) : nil
-            switch self.machine.headReceived(isExpress: exchange != nil) {
+            let isLast = exchange == nil && (!head.isKeepAlive || head.version != .http1_1)
+            switch self.machine.headReceived(isExpress: exchange != nil, isLast: isLast) {
             case .toExpress:
                 self.exchange = exchange
                 self.recorded.append(part)
             case .toRouter:
                 self.remember(head)
-                self.route(part, context)
+                self.route(isLast ? .head(self.ending(head)) : part, context)
             case .hold: self.held.append(part)
             case .drop: break
             }
-        case .body(let bytes):
+        case .body:
             switch self.machine.contentReceived(isEnd: false) {
             case .toExpress:
                 self.recorded.append(part)
-                self.exchange?.contentReceived(bytes)
             case .toRouter: self.route(part, context)
             case .hold: self.held.append(part)
             case .drop: break
@@ -176,6 +177,14 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         self.takeHeld(context)
     }
 
+    /// The body of the express lane's request. The decoder holds it to its declared length, which is within bounds.
+    var recordedBody: ByteBuffer {
+        self.recorded.reduce(into: ByteBuffer()) { body, part in
+            guard case .body(let bytes) = part else { return }
+            if body.readableBytes == 0 { body = bytes } else { body.writeImmutableBuffer(bytes) }
+        }
+    }
+
     /// The answer has begun: the router cannot have the request any more.
     func answerBegan() { self.recorded = [] }
 
@@ -221,8 +230,33 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         }
     }
 
+    /// The connection's last request, as Hummingbird knows one. After one of HTTP/1.0 it is closed whatever was asked:
+    /// only the end of the connection ends a body of unknown length there (RFC 9112, 6.3).
+    private func ending(_ head: HTTPRequestHead) -> HTTPRequestHead {
+        self.isHTTP10 = head.version != .http1_1
+        var head = head
+        head.headers.replaceOrAdd(name: "Connection", value: "close")
+        return head
+    }
+
+    /// The answer to it. The encoder frames a body by the answer's version: in HTTP/1.0 there are no chunks.
+    private func ending(_ head: HTTPResponseHead) -> HTTPResponseHead {
+        var head = head
+        head.headers.replaceOrAdd(name: "Connection", value: "close")
+        if self.isHTTP10 {
+            head.version = .http1_0
+            self.connection.isHTTP10 = true
+        }
+        return head
+    }
+
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard case .end = Self.unwrapOutboundIn(data) else { return context.write(data, promise: promise) }
+        switch Self.unwrapOutboundIn(data) {
+        case .head(let head) where self.machine.isAnsweringLast && head.status.code >= 200:
+            return context.write(Self.wrapOutboundOut(.head(self.ending(head))), promise: promise)
+        case .head, .body: return context.write(data, promise: promise)
+        case .end: break
+        }
         switch self.machine.routerAnswered() {
         case .close:
             context.writeAndFlush(data, promise: promise)
@@ -254,7 +288,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
     private func takeRepeatedPoll(_ bytes: ByteBuffer) -> Bool {
         guard let poll, self.machine.mayTakeExpress, let cursor = poll.cursor(in: bytes) else { return false }
         self.machine.repeatedPollReceived()
-        let exchange = ExpressPoll(poll, after: cursor, lane: self.lane, connection: self)
+        let exchange = ExpressPoll(poll, after: cursor, lane: self.lane, requests: self)
         self.exchange = exchange
         self.polledBytes = bytes
         exchange.requestEnded()

@@ -19,6 +19,11 @@ package struct RequestSwitchStateMachine: Sendable {
     private var isWithinRequest = false
     /// No request is taken after those that were begun.
     private var isQuiescing = false
+    /// So many answers of the router come before that to the connection's last request; `nil` as long as that has not
+    /// come.
+    private var answersBeforeLast: Int?
+    /// Something came behind the last request.
+    private var isBehindLast = false
 
     package init() {}
 
@@ -40,7 +45,12 @@ package struct RequestSwitchStateMachine: Sendable {
     }
 
     /// Whether a head that comes now may be the express lane's.
-    package var mayTakeExpress: Bool { self.state == .idle && !self.isWithinRequest && !self.isQuiescing }
+    package var mayTakeExpress: Bool {
+        self.state == .idle && !self.isWithinRequest && !self.isQuiescing && self.answersBeforeLast == nil
+    }
+
+    /// Whether the router's next answer is the connection's last.
+    package var isAnsweringLast: Bool { self.answersBeforeLast == 0 }
 
     /// Whether the connection waits for its client and not for us; then the idle timeout runs.
     package var awaitsClient: Bool {
@@ -51,19 +61,22 @@ package struct RequestSwitchStateMachine: Sendable {
         }
     }
 
-    package mutating func headReceived(isExpress: Bool) -> Part {
+    /// - parameter isLast: the connection ends with its answer; such a request is the router's.
+    package mutating func headReceived(isExpress: Bool, isLast: Bool = false) -> Part {
+        if self.answersBeforeLast != nil {
+            self.isBehindLast = true
+            return .drop
+        }
         switch self.state {
         case .idle where isExpress && self.mayTakeExpress:
             self.state = .reading
             self.isWithinRequest = true
             return .toExpress
         case .idle:
-            self.state = .routed(1)
-            self.isWithinRequest = true
+            self.route(behind: 0, isLast: isLast)
             return .toRouter
         case .routed(let count):
-            self.state = .routed(count + 1)
-            self.isWithinRequest = true
+            self.route(behind: count, isLast: isLast)
             return .toRouter
         case .reading, .answering:
             return .hold
@@ -72,8 +85,15 @@ package struct RequestSwitchStateMachine: Sendable {
         }
     }
 
+    private mutating func route(behind count: Int, isLast: Bool) {
+        self.state = .routed(count + 1)
+        self.isWithinRequest = true
+        if isLast { self.answersBeforeLast = count }
+    }
+
     /// - parameter isEnd: the request's last part, not a piece of its body.
     package mutating func contentReceived(isEnd: Bool) -> Part {
+        if self.isBehindLast { return .drop }
         switch self.state {
         case .idle, .routed:
             // Also what comes behind an answer that was given early.
@@ -132,6 +152,7 @@ package struct RequestSwitchStateMachine: Sendable {
     /// The router has answered one request to the end.
     package mutating func routerAnswered() -> Next {
         guard case .routed(let count) = self.state else { return .nothing }
+        if let before = self.answersBeforeLast, before > 0 { self.answersBeforeLast = before - 1 }
         guard count == 1 else {
             self.state = .routed(count - 1)
             return .nothing

@@ -18,10 +18,11 @@ struct AuditController: Sendable {
             after: query.identifier("after"), limit: limit + 1)
         let isAscending = page.after != nil && page.before == nil
         return try await self.gateway.read(context) { store, _ in
-            let entries = try store.auditEntries(page).map { ($0, try store.user($0.admin)) }
+            let entries = try store.auditEntries(page)
+            let admins = try store.usersByID(entries.map(\.admin))
             return try Answer(
                 page: entries, limit: limit, request: request, next: isAscending ? "after" : "before",
-                key: \.0.id.text, payload: { AuditEntryPayload($0.0, admin: $0.1) })
+                key: \.id.text, payload: { AuditEntryPayload($0, admin: admins[$0.admin]) })
         }
     }
 }

@@ -23,9 +23,9 @@ struct ConnectionController: Sendable {
             limit: limit + 1)
         let record = AuditRecord(.connectionsListed, query.given("user", "transport", "after", "limit"))
         return try await self.gateway.readAudited(context, record) { store, _ in
-            let items = try found.map { ($0, try store.user($0.subscription.user)) }
-            return try Answer(page: items, limit: limit, request: request, key: \.0.id.description) {
-                ConnectionResponse($0.0, user: $0.1)
+            let users = try store.usersByID(found.map(\.subscription.user))
+            return try Answer(page: found, limit: limit, request: request, key: \.id.description) {
+                ConnectionResponse($0, user: users[$0.subscription.user])
             }
         }
     }

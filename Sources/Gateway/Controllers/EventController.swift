@@ -111,9 +111,12 @@ struct EventController {
             admission.advancedToTail(), reservation, limit: limit, timeout: timeout, on: loop)
         let watch = try? await loop.submit {
             let connection = try attachStreamConnection(to: context.channel)
+            guard connection.isOpen else { throw ChannelError.ioOnClosedChannel }
             connection.listen(ConnectionListener(closed: { self.gateway.hub.cancelWait(reservation, on: loop) }))
             return NIOLoopBound(connection, eventLoop: loop)
         }.get()
+        // It went while the database was asked, and nobody will tell.
+        if watch == nil { self.gateway.hub.cancelWait(reservation, on: loop) }
         let result = try await withGracefulShutdownHandler {
             try await future.get()
         } onGracefulShutdown: {

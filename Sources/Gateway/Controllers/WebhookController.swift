@@ -130,7 +130,7 @@ struct WebhookController: Sendable {
 
     /// A name of letters, digits, dots and hyphens, or an address: the same to whatever reads it.
     private static func isPlain(_ host: String) -> Bool {
-        let name = host.trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+        let name = host.withoutBrackets
         return IPAddress(name) != nil
             || (!name.isEmpty
                 && name.utf8.allSatisfy { byte in

@@ -2,7 +2,7 @@ package import Core
 package import Hub
 package import Logging
 
-/// Tells who asks, by access token or stream ticket.
+/// Tells who asks, by access token, API key, stream ticket or resume token.
 package final class Authenticator: Sendable {
     private let store: any EventStore
     let tokens: AccessTokens

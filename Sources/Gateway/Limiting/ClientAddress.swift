@@ -72,8 +72,6 @@ extension Gateway {
 }
 
 extension HTTPField.Name {
-    private static func known(_ name: String) -> HTTPField.Name { HTTPField.Name(name) ?? .from }
-
     static let forwarded = known("Forwarded")
     static let forwardedFor = known("X-Forwarded-For")
     static let rateLimit = known("RateLimit")

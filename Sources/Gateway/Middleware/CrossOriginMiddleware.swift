@@ -9,7 +9,7 @@ struct CrossOriginMiddleware: RouterMiddleware {
     let allowedOrigins: [String]?
 
     private static let exposed =
-        "Event-Cursor, Link, Retry-After, X-Request-Id, Location, RateLimit, RateLimit-Policy, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+        "Event-Cursor, Link, Retry-After, X-Request-Id, Location, RateLimit, RateLimit-Policy"
     private static let allowedHeaders =
         "Accept, Authorization, Content-Type, Idempotency-Key, Comblang-Device, Last-Event-ID"
     private static let allowedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"

@@ -12,7 +12,7 @@ package struct Answer: Sendable {
     /// JSON; `nil` for none.
     package var body: Data?
     package var location: String?
-    /// `Event-Cursor`; set by ``Gateway/write(_:_:body:creating:_:)`` and ``Gateway/read(_:_:)``.
+    /// `Event-Cursor`; set by ``Gateway/write(_:_:body:creating:_:finish:)`` and ``Gateway/read(_:_:)``.
     package var cursor: Cursor?
     /// Further headers: `Link`.
     package var headers: HTTPFields = [:]
@@ -90,7 +90,7 @@ package struct Answer: Sendable {
 }
 
 extension HTTPField.Name {
-    private static func known(_ name: String) -> HTTPField.Name {
+    static func known(_ name: String) -> HTTPField.Name {
         // Our own constants are valid tokens; the fallback only keeps the type system content.
         HTTPField.Name(name) ?? .from
     }

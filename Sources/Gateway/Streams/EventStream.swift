@@ -79,7 +79,7 @@ struct EventStream: Sendable {
                     finished.succeed()
                 })
             try installWebSocket(handler, on: self.channel)
-            guard connection.context != nil else { throw ChannelError.ioOnClosedChannel }
+            guard connection.isOpen else { throw ChannelError.ioOnClosedChannel }
             connection.beginStream(
                 isChunked: false, at: self.gateway.hub, self.reservation, on: self.channel.eventLoop, finished: finished
             )

@@ -25,8 +25,8 @@ extension Wire {
         WebSocketFraming.encodeTextFrame(frame.envelope, into: &buffer)
     }
 
-    /// The room protocol's frames, of one room's events; see ``WebSocketWire/RoomFrame/init(of:)``. The seed's clients
-    /// come back as somebody else, so it does not rotate.
+    /// The room protocol's frames, of one room's events; see ``WebSocketWire/RoomFrame/frames(of:)``. The seed's
+    /// clients come back as somebody else, so it does not rotate.
     package static let room = Wire(slot: 4, transport: .websocket, rotates: false, echoesTyping: false) {
         frame, buffer in
         guard let event = frame.event else {

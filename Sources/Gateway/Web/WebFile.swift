@@ -20,11 +20,7 @@ package struct WebFile: Sendable {
         self.path = path
         self.mediaType = mediaType
         self.bytes = bytes
-        let digest = SHA256.hash(data: bytes).prefix(16).map { byte in
-            let text = String(byte, radix: 16)
-            return text.count < 2 ? "0" + text : text
-        }
-        self.entityTag = "\"\(digest.joined())\""
+        self.entityTag = "\"\(SHA256.hash(data: bytes).prefix(16).hexText)\""
     }
 
     /// The module, which pages of other origins import as well.
@@ -80,11 +76,6 @@ enum WebPage {
 }
 
 extension HTTPField.Name {
-    private static func known(_ name: String) -> HTTPField.Name {
-        // Our own constants are valid tokens; the fallback only keeps the type system content.
-        HTTPField.Name(name) ?? .from
-    }
-
     static let crossOriginResourcePolicy = known("Cross-Origin-Resource-Policy")
     static let permissionsPolicy = known("Permissions-Policy")
     static let referrerPolicy = known("Referrer-Policy")

@@ -75,7 +75,10 @@ struct APIClient: Sendable {
                 request.body = .bytes(ByteBuffer(bytes: try JSON.encode(body)))
             }
             if let idempotencyKey { request.headers.add(name: "Idempotency-Key", value: idempotencyKey) }
-            let (status, data) = try await HTTPClient.withHTTPClient(configuration: self.configuration) { http in
+            var configuration = self.configuration
+            // The request's own timeout ends with the answer's head.
+            configuration.timeout.read = Self.requestTimeout
+            let (status, data) = try await HTTPClient.withHTTPClient(configuration: configuration) { http in
                 let response = try await http.execute(request, timeout: Self.requestTimeout)
                 let bytes = try await response.body.collect(upTo: Self.answerBytesMax)
                 return (Int(response.status.code), Data(bytes.readableBytesView))
@@ -86,7 +89,7 @@ struct APIClient: Sendable {
         } catch let failure as CommandFailure {
             throw failure
         } catch is DecodingError {
-            throw CommandFailure("\(self.baseURL) does not answer like a Comblang server")
+            throw self.strangeAnswer
         } catch {
             throw self.unreachable(error)
         }
@@ -107,7 +110,7 @@ struct APIClient: Sendable {
             ]
             let page = try await self.send(.GET, path, query: query + start).body
             guard case .array(let found)? = page["items"] else {
-                throw CommandFailure("\(self.baseURL) does not answer like a Comblang server")
+                throw self.strangeAnswer
             }
             items += found
             let next = page["next"]?.stringValue
@@ -148,6 +151,9 @@ struct APIClient: Sendable {
         let detail = problem["detail"]?.stringValue.map { ": \($0)" } ?? ""
         return CommandFailure(Table.printable("\(title)\(detail) (\(status))"))
     }
+
+    /// The one line for an answer that is none of ours.
+    var strangeAnswer: CommandFailure { CommandFailure("\(self.baseURL) does not answer like a Comblang server") }
 
     /// The one line for a server that cannot be reached; the library's own words go no further.
     func unreachable(_ error: any Error) -> CommandFailure {

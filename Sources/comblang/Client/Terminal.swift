@@ -24,18 +24,6 @@ enum Terminal {
         try? FileHandle.standardError.write(contentsOf: Data("comblang: \(text)\n".utf8))
     }
 
-    /// Shows how far long work is, on stderr and only to people: each text takes the place of the last one.
-    static func showProgress(_ text: String) {
-        guard isatty(STDERR_FILENO) == 1 else { return }
-        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1B}[K\(text)".utf8))
-    }
-
-    /// Clears what ``showProgress(_:)`` showed.
-    static func endProgress() {
-        guard isatty(STDERR_FILENO) == 1 else { return }
-        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1B}[K".utf8))
-    }
-
     /// One JSON value as one line; keys sorted, so that scripts can compare.
     static func write(_ value: JSONValue) throws {
         let encoder = JSONEncoder()

@@ -33,25 +33,29 @@ struct BackupCommand: AsyncParsableCommand {
 
         func run() async throws {
             let client = try self.connection.client()
-            var backup = try await client.send(
-                .POST, "/v1/admin/backups", idempotencyKey: UUID().uuidString
-            ).body
-            guard let id = backup["id"]?.stringValue else {
-                throw CommandFailure("\(client.baseURL) does not answer like a Comblang server")
-            }
-            while backup["state"] == .string("running") {
-                if case .number(let share)? = backup["progress"] {
-                    Terminal.showProgress("copying, \(Int(share * 100)) %")
-                }
-                try await Task.sleep(for: Self.pollInterval)
-                backup = try await client.send(.GET, "/v1/admin/backups/\(APIClient.escape(id))").body
-            }
-            Terminal.endProgress()
+            let made = try await client.send(.POST, "/v1/admin/backups", idempotencyKey: UUID().uuidString).body
+            let backup = try await self.finished(made, client)
             guard backup["state"] == .string("done") else {
                 throw CommandFailure("the backup failed: \(Table.printable(backup.cell("failure")))")
             }
             if self.output.json { return try Terminal.write(backup) }
             try Terminal.write("backups/\(Table.printable(backup.cell("file")))  \(backup.cell("bytes")) bytes")
+        }
+
+        /// The backup when it is over.
+        private func finished(_ made: JSONValue, _ client: APIClient) async throws -> JSONValue {
+            guard let id = made["id"]?.stringValue else { throw client.strangeAnswer }
+            let progress = ProgressLine()
+            defer { progress.clear() }
+            var backup = made
+            while backup["state"] == .string("running") {
+                if case .number(let share)? = backup["progress"] {
+                    progress.show("copying, \((share * 100).text(digits: 0)) %")
+                }
+                try await Task.sleep(for: Self.pollInterval)
+                backup = try await client.send(.GET, "/v1/admin/backups/\(APIClient.escape(id))").body
+            }
+            return backup
         }
     }
 

@@ -1,5 +1,6 @@
 import Core
 import Foundation
+import Gateway
 import SQLiteStore
 
 /// Looks at a data directory that nobody serves, and changes nothing in it.
@@ -7,7 +8,6 @@ struct DataDirectoryCheck {
     /// Below this a busy server stops within minutes: its write-ahead log alone may hold as much.
     private static let freeBytesMin: Int64 = 64 * 1024 * 1024
     private static let freeBytesEnough: Int64 = 1024 * 1024 * 1024
-    private static let tokenSecretBytesMin = 32
     /// Checking a larger database takes so long that one would wonder.
     private static let quickBytesMax: Int64 = 256 * 1024 * 1024
 
@@ -114,9 +114,9 @@ struct DataDirectoryCheck {
 
     private func tokenSecret() -> Finding? {
         let path = "\(self.path)/\(SecretFiles.tokenSecretName)"
-        guard let size = Self.size(of: path), size < Self.tokenSecretBytesMin else { return nil }
+        guard let size = Self.size(of: path), size < AccessTokens.secretBytesMin else { return nil }
         return Finding(
-            .data, path, .failed, "it has \(size) bytes and should have \(Self.tokenSecretBytesMin): it is damaged",
+            .data, path, .failed, "it has \(size) bytes and should have \(AccessTokens.secretBytesMin): it is damaged",
             advice: "restore it, or delete it and all tokens become void")
     }
 

@@ -40,9 +40,6 @@ struct EventLines {
         self.unfinished.withUnsafeBytes(each)
         self.unfinished.removeAll(keepingCapacity: true)
     }
-
-    /// Forgets an unfinished line: its connection is gone.
-    mutating func reset() { self.unfinished.removeAll() }
 }
 
 /// An event's envelope, as every wire carries it; seen, not decoded.

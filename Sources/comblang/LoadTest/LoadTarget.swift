@@ -1,3 +1,4 @@
+import Core
 import Foundation
 import NIOCore
 
@@ -17,8 +18,7 @@ struct LoadTarget: Sendable {
         }
         let port = parts.port ?? 80
         do {
-            let name = host.trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
-            self.address = try SocketAddress.makeAddressResolvingHost(name, port: port)
+            self.address = try SocketAddress.makeAddressResolvingHost(host.withoutBrackets, port: port)
         } catch {
             throw CommandFailure("there is no host \(host)")
         }

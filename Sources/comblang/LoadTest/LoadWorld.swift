@@ -59,7 +59,7 @@ struct LoadWorld: Sendable {
             let body = JSONValue.object(["username": .string("\(name)-\(number)")])
             let answer = try await client.send(.POST, "/v1/users", body: body)
             guard let token = answer.body["accessToken"]?.stringValue else {
-                throw CommandFailure("\(client.baseURL) does not answer like a Comblang server")
+                throw client.strangeAnswer
             }
             return Account(token: token)
         }

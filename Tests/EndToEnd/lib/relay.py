@@ -3,9 +3,11 @@
 import contextlib
 import os
 import signal
+import selectors
 import socket
 import struct
 import subprocess
+import threading
 from pathlib import Path
 
 from .server import wait_until
@@ -97,3 +99,50 @@ class Relay:
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
+
+
+class Filter:
+    """A way to a UDP port of this machine on which those datagrams of clients get through for which `passes` is true;
+    all of the answers do."""
+
+    def __init__(self, port: int, passes):
+        self._target, self._passes = ("127.0.0.1", port), passes
+        self._selector = selectors.DefaultSelector()
+        self._front = self._bound()
+        self._ways: dict[tuple, socket.socket] = {}
+        self._end, self._ending = socket.socketpair()
+        self._selector.register(self._end, selectors.EVENT_READ)
+
+    @property
+    def port(self) -> int:
+        return self._front.getsockname()[1]
+
+    def _bound(self, client: tuple | None = None) -> socket.socket:
+        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.bind(("127.0.0.1", 0))
+        self._selector.register(made, selectors.EVENT_READ, client)
+        return made
+
+    def _run(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is self._end:
+                    return
+                data, sender = key.fileobj.recvfrom(65536)
+                if key.data is not None:
+                    self._front.sendto(data, key.data)
+                elif self._passes(data):
+                    if sender not in self._ways:
+                        self._ways[sender] = self._bound(sender)
+                    self._ways[sender].sendto(data, self._target)
+
+    def __enter__(self) -> "Filter":
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._ending.send(b"x")
+        self._thread.join()
+        for used in (self._front, *self._ways.values(), self._end, self._ending, self._selector):
+            used.close()

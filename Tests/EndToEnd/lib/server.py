@@ -89,6 +89,8 @@ class Server:
         self.data = directory / "data"
         self.log = directory / "server.log"
         self.settings = settings
+        # A command that becomes the server.
+        self.wrapper: list[str] = []
         self.port = 0
         self.process: subprocess.Popen | None = None
 
@@ -122,7 +124,8 @@ class Server:
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                [BINARY, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data)],
+                [*self.wrapper, BINARY, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--data-dir",
+                 str(self.data)],
                 env=environment(**({"rate_limits": "false"} | self.settings)), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True)
         _running.add(self.process)

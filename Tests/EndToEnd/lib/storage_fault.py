@@ -1,6 +1,7 @@
 """A database that cannot be read or written for a while, and is whole afterwards."""
 
 import contextlib
+import sqlite3
 import struct
 from pathlib import Path
 
@@ -35,3 +36,15 @@ def refusing_storage(data: Path):
         finally:
             index.seek(0)
             index.write(good)
+
+
+@contextlib.contextmanager
+def refusing_writes(data: Path):
+    """While the block lasts, the database lets its server read, and fails each write after the 5 s that it waits for
+    somebody else to finish."""
+    with contextlib.closing(sqlite3.connect(data / "comblang.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            other.execute("ROLLBACK")

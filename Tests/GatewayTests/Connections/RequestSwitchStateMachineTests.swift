@@ -19,6 +19,35 @@ struct RequestSwitchStateMachineTests {
         #expect(machine.mayTakeExpress)
     }
 
+    @Test func theLastRequestIsAnsweredBehindTheOthersAndNothingIsTakenBehindIt() {
+        var machine = Machine()
+        #expect(machine.headReceived(isExpress: false) == .toRouter)
+        #expect(machine.contentReceived(isEnd: true) == .toRouter)
+        #expect(machine.headReceived(isExpress: false, isLast: true) == .toRouter)
+        #expect(machine.contentReceived(isEnd: false) == .toRouter)
+        #expect(!machine.isAnsweringLast)
+        #expect(machine.routerAnswered() == .nothing)
+        #expect(machine.isAnsweringLast)
+        #expect(machine.contentReceived(isEnd: true) == .toRouter)
+        #expect(machine.headReceived(isExpress: false) == .drop)
+        #expect(machine.contentReceived(isEnd: true) == .drop)
+        #expect(machine.routerAnswered() == .nothing)
+        // Should its client not close the connection, the idle timeout does.
+        #expect(machine.awaitsClient && !machine.mayTakeExpress)
+        #expect(machine.headReceived(isExpress: true) == .drop)
+    }
+
+    @Test func theLastRequestWaitsBehindAnExpressOne() {
+        var machine = Machine()
+        _ = machine.headReceived(isExpress: true)
+        _ = machine.contentReceived(isEnd: true)
+        #expect(machine.headReceived(isExpress: false, isLast: true) == .hold)
+        #expect(!machine.isAnsweringLast)
+        #expect(machine.expressAnswered() == .read)
+        #expect(machine.headReceived(isExpress: false, isLast: true) == .toRouter)
+        #expect(machine.isAnsweringLast)
+    }
+
     @Test func whatComesBehindAnExpressRequestIsHeld() {
         var machine = Machine()
         _ = machine.headReceived(isExpress: true)

@@ -179,7 +179,7 @@ enum CallText {
         let share = { (member: String) in
             switch sum[member] {
             case .number(let value)?: (value * 100).text(digits: 1) + " %"
-            case .integer(let value)?: String(value * 100) + " %"
+            case .integer(let value)?: (Double(value) * 100).text(digits: 0) + " %"
             default: "-"
             }
         }

@@ -136,7 +136,3 @@ struct CallsCommand: AsyncParsableCommand {
         }
     }
 }
-
-extension APIClient {
-    var strangeAnswer: CommandFailure { CommandFailure("\(self.baseURL) does not answer like a Comblang server") }
-}

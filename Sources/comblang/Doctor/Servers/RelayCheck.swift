@@ -49,8 +49,21 @@ struct RelayCheck {
     private func roundTrip(_ first: inout RelayAllocation, _ relayed: STUNAddress, took: Int64) async throws -> Finding
     {
         var second = try await self.allocation(expiresIn: self.turn.credentialsLifetime)
-        guard case .made(let peer) = second.outcome else {
+        let finding: Finding
+        do {
+            finding = try await self.roundTrip(&first, relayed, &second, took: took)
+        } catch {
             await second.end()
+            throw error
+        }
+        await second.end()
+        return finding
+    }
+
+    private func roundTrip(
+        _ first: inout RelayAllocation, _ relayed: STUNAddress, _ second: inout RelayAllocation, took: Int64
+    ) async throws -> Finding {
+        guard case .made(let peer) = second.outcome else {
             let refusal = await self.words(for: second.outcome)
             return self.finding(
                 .warning, "it allocated \(relayed) in \(took) ms, but not a second time: \(refusal.text)",
@@ -58,15 +71,12 @@ struct RelayCheck {
         }
         let refusals = [try await first.permit(peer), try await second.permit(relayed)].compactMap(\.self)
         if let refusal = refusals.first {
-            await second.end()
             return self.finding(
                 .failed, "it allocated \(relayed), but lets no data pass to its own address: \(refusal)",
                 advice: "two people who both need the relay cannot talk: take \(peer.hostText) out of denied-peer-ip"
                     + (peer.isPrivate ? ", or give external-ip the public address" : ""))
         }
-        let isThrough = await self.passes(from: first, at: relayed, to: second, at: peer)
-        await second.end()
-        guard isThrough else {
+        guard await self.passes(from: first, at: relayed, to: second, at: peer) else {
             return self.finding(
                 .failed, "it allocated \(relayed), but data through it did not arrive",
                 advice: "let UDP through to its relay ports (coturn: min-port to max-port, 49152 to 65535), "
