@@ -1,3 +1,4 @@
+import Core
 import NIOHTTP1
 
 /// What the express lane needs of a request's head, found in one walk over its fields.
@@ -67,6 +68,20 @@ struct ExpressHead {
         guard self.path.hasPrefix("/v1/rooms/"), !self.path.utf8.contains(UInt8(ascii: "%")) else { return nil }
         return self.path.dropFirst("/v1/rooms/".utf8.count).split(
             separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
+    }
+}
+
+extension HTTPRequestHead {
+    /// Whether the client waits to be asked for its body (RFC 9110, 10.1.1). Not if that is too large: it is refused
+    /// unread.
+    var awaitsContinue: Bool {
+        guard self.version == .http1_1,
+            self.headers[canonicalForm: "expect"].contains(where: { String($0).isField("100-continue") })
+        else { return false }
+        guard let length = self.headers.first(name: "content-length") else {
+            return self.headers.contains(name: "transfer-encoding")
+        }
+        return Int(length).map { (1...Limits.bodyBytesMax).contains($0) } ?? false
     }
 }
 

@@ -109,6 +109,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
                 self.recorded.append(part)
             case .toRouter:
                 self.remember(head)
+                if head.awaitsContinue, self.machine.continueExpected() { self.askForContent() }
                 self.route(part, context)
             case .hold: self.held.append(part)
             case .drop: break
@@ -155,7 +156,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         guard let context else { return }
         self.awaitClient(context)
         switch next {
-        case .nothing: break
+        case .nothing, .askForContent: break
         case .close: context.close(promise: nil)
         case .read: self.takeHeld(context)
         }
@@ -223,15 +224,19 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         guard case .end = Self.unwrapOutboundIn(data) else { return context.write(data, promise: promise) }
-        switch self.machine.routerAnswered() {
+        let next = self.machine.routerAnswered()
+        switch next {
         case .close:
             context.writeAndFlush(data, promise: promise)
             context.close(promise: nil)
-        case .nothing, .read:
+        case .nothing, .read, .askForContent:
             context.write(data, promise: promise)
+            if case .askForContent = next { self.askForContent() }
             self.awaitClient(context)
         }
     }
+
+    private func askForContent() { self.connection.send(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
 
     // MARK: Polls
 
