@@ -119,6 +119,25 @@ def test_a_body_over_the_limit_is_413(server: Server, member, harmless, form: st
     assert_answers_others(server)
 
 
+@pytest.mark.parametrize("lines, status", [
+    ([], 400), (["Host: a", "Host: b"], 400), (["Host: a", "host: a"], 400), (["host: "], 200), (["HOST: a:1"], 200),
+], ids=["none", "two", "the same twice", "empty", "any case"])
+def test_a_request_names_one_host(server: Server, member, harmless, lines: list[str], status: int):
+    headers, room = member
+    for target, is_express in (("/healthz", False), ("/v1/events/stream?format=ndjson", True)):
+        more = [f"{name}: {value}" for name, value in headers.items()] if is_express else []
+        # What comes behind it is not taken.
+        data = "\r\n".join([f"GET {target} HTTP/1.1", *lines, *more, "", ""]).encode("latin-1")
+        if status == 400:
+            answer = exchange(server, data + data)
+            assert "Host" in assert_problem(answer, 400, slug="invalid-request")["detail"]
+            assert answer[1]["connection"] == "close"
+        elif not is_express:
+            assert exchange(server, data)[0] == 200
+    # HTTP/1.0 knew no hosts.
+    assert exchange(server, b"GET /healthz HTTP/1.0\r\n\r\n")[0] == 200
+
+
 @pytest.mark.parametrize("lane", ["express", "router"])
 def test_a_body_that_is_waited_for_is_asked_for(server: Server, member, harmless, lane: str):
     headers, room = member

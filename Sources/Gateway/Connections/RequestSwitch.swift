@@ -45,6 +45,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
     private var held: CircularBuffer<HTTPServerRequestPart> = []
     private var isReadWanted = false
     private var hasRouter = false
+    private let unreadable = UnreadableRequestHandler()
 
     private var idleSince = NIODeadline.now()
     private var idleTimer: Scheduled<Void>?
@@ -108,6 +109,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
                 self.exchange = exchange
                 self.recorded.append(part)
             case .toRouter:
+                guard head.namesItsHost else { return self.refuse(context) }
                 self.remember(head)
                 if head.awaitsContinue, self.machine.continueExpected() { self.askForContent() }
                 self.route(part, context)
@@ -211,7 +213,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         self.hasRouter = true
         do {
             let pipeline = context.pipeline.syncOperations
-            try pipeline.addHandlers([HTTP1ToHTTPServerCodec(secure: false), UnreadableRequestHandler()])
+            try pipeline.addHandlers([HTTP1ToHTTPServerCodec(secure: false), self.unreadable])
             self.router.succeed(
                 try RouterChannel(
                     wrappingChannelSynchronously: context.channel,
@@ -237,6 +239,13 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func askForContent() { self.connection.send(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
+
+    /// Answers a head without a host as what is no HTTP; nothing further is taken from the connection.
+    private func refuse(_ context: ChannelHandlerContext) {
+        self.machine.closed()
+        self.unreadable.detail = "An HTTP/1.1 request has one Host field"
+        self.errorCaught(context: context, error: HTTPParserError.invalidHeaderToken)
+    }
 
     // MARK: Polls
 
