@@ -157,7 +157,8 @@ class Contract:
                 found += [f"header {name} {difference}" for difference in differences]
         # Headers of ours that the contract does not name.
         names = {name.lower() for name in listed}
-        unnamed = {"event-cursor", "link", "location", "retry-after", "etag"} & set(headers) - names
+        ours = {"event-cursor", "link", "location", "retry-after", "etag", "ratelimit", "ratelimit-policy"}
+        unnamed = ours & set(headers) - names
         return found + [f"header {name} is not in the contract" for name in sorted(unnamed)]
 
     def _body(self, exchange: dict, content: dict, operation: dict) -> list[str]:
