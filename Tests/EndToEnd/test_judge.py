@@ -106,6 +106,8 @@ def test_what_is_as_the_contract_says_is_no_difference(honest):
     ({"credentials": False}, "granted without credentials"),
     ({"method": "GET", "target": "/v1/rooms?limit=201", "status": 200, "answer": {"items": [], "next": None}},
      "granted limit=['201']"),
+    ({"method": "GET", "target": "/v1/rooms?limit=1&limit=2", "status": 200, "answer": {"items": [], "next": None}},
+     "which has one value"),
     (STREAM | SSE | {"answer": "data: {\"type\":\"stream.rumour\"}\n\n"}, "stream.rumour"),
     (STREAM | SSE | {"answer": f"event: signal\ndata: {json.dumps(READY)}\n\n"}, "under the name signal"),
     (STREAM | {"status": 200, "kind": "application/x-ndjson", "answer": json.dumps(READY | {"at": 7}) + "\n"}, "$.at"),

@@ -251,6 +251,8 @@ class Contract:
             if not given or name in ("ticket", "resume"):
                 found += [f"granted without {name}"] if parameter.get("required") else []
                 continue
+            if place == "query" and schema.get("type") != "array" and len(given) > 1:
+                found.append(f"granted {name}={given}, which has one value")
             value = given if schema.get("type") == "array" else _typed(given[-1], schema)
             differences = self.schemas.differences(value, parameter["schema"], of_server=False)
             found += [f"granted {name}={given} {one}" for one in differences]
