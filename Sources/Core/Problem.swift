@@ -89,7 +89,7 @@ package struct Problem: Error, Hashable, Sendable {
             case .illegalMove: "The call does not allow this now"
             case .glare: "The other side's offer is pending"
             case .callGlare: "They are calling you"
-            case .staleOffer: "The answer is not to the pending offer"
+            case .staleOffer: "The offer is not pending any more"
             case .candidateQueueFull: "Too many candidates"
             case .backupRunning: "A backup is under way"
             case .limitReached: "A limit is reached"

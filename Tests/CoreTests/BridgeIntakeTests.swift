@@ -159,7 +159,9 @@ struct BridgeIntakeTests {
         let found = try #require(try await self.history().first?.message)
         #expect(found.content.count == Limits.messageCharactersMax)
         #expect((found.metadata?.utf8.count ?? 0) < 200)
-        let name = RemotePerson(id: "q", username: "\u{7}" + String(repeating: "n", count: 200), color: "red")
+        let name = RemotePerson(
+            id: "q", username: "\u{7}\u{202E}\u{2028}\u{FEFF}\u{2067}" + String(repeating: "n", count: 200),
+            color: "red")
         _ = try await self.takeIn(RemoteMessage(id: "r9", author: name, content: "b", metadata: nil))
         let author = try #require(try await self.history().last?.user)
         #expect(author.displayName == String(repeating: "n", count: Limits.displayNameCharactersMax))

@@ -209,7 +209,11 @@ struct RoomCallTests {
         let stale = await #expect(throws: Problem.self) {
             try await world.signal(world.budi, to: world.ani, RoomWorld.answer)
         }
-        #expect(stale?.kind == .staleOffer)
+        #expect(stale?.kind == .staleOffer && stale?.detail == "The answer is not to the pending offer")
+        let rejection = await #expect(throws: Problem.self) {
+            try await world.signal(world.budi, to: world.ani, RoomWorld.reject)
+        }
+        #expect(rejection?.kind == .staleOffer && rejection?.detail == "The rejection is not to the pending offer")
         let own = await #expect(throws: Problem.self) {
             try await world.signal(world.ani, to: world.ani, RoomWorld.offer)
         }

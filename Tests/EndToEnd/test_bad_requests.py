@@ -1,11 +1,14 @@
 """Requests that can be read but not granted: a problem that says why, and nothing written."""
 
+import http.client
 import json
+import socket
+import subprocess
 
 import httpx
 import pytest
 
-from lib.raw_http import assert_answers_others, assert_problem, assert_refused, exchange, head
+from lib.raw_http import assert_answers_others, assert_problem, assert_refused, connect, exchange, head
 from lib.server import Server
 
 BODY_BYTES_MAX = 256 * 1024
@@ -115,6 +118,80 @@ def test_a_body_over_the_limit_is_413(server: Server, member, harmless, form: st
         data = head(line, headers, Content_Length=str(1 << 40))
     assert_problem(exchange(server, data, "POST"), 413, slug="body-too-large")
     assert_answers_others(server)
+
+
+@pytest.mark.parametrize("lines, status", [
+    ([], 400), (["Host: a", "Host: b"], 400), (["Host: a", "host: a"], 400), (["host: "], 200), (["HOST: a:1"], 200),
+], ids=["none", "two", "the same twice", "empty", "any case"])
+def test_a_request_names_one_host(server: Server, member, harmless, lines: list[str], status: int):
+    headers, room = member
+    for target, is_express in (("/healthz", False), ("/v1/events/stream?format=ndjson", True)):
+        more = [f"{name}: {value}" for name, value in headers.items()] if is_express else []
+        # What comes behind it is not taken.
+        data = "\r\n".join([f"GET {target} HTTP/1.1", *lines, *more, "", ""]).encode("latin-1")
+        if status == 400:
+            answer = exchange(server, data + data)
+            assert "Host" in assert_problem(answer, 400, slug="invalid-request")["detail"]
+            assert answer[1]["connection"] == "close"
+        elif not is_express:
+            assert exchange(server, data)[0] == 200
+    # HTTP/1.0 knew no hosts.
+    assert exchange(server, b"GET /healthz HTTP/1.0\r\n\r\n")[0] == 200
+
+
+@pytest.mark.parametrize("lane", ["express", "router"])
+def test_a_body_that_is_waited_for_is_asked_for(server: Server, member, harmless, lane: str):
+    headers, room = member
+    body = b'{"content":"a"}' if lane == "express" else b'{"title":"a"}'
+    path = f"/v1/rooms/{room}/messages" if lane == "express" else "/v1/rooms"
+    asking = head(f"POST {path} HTTP/1.1", headers, Expect="100-Continue", Content_Length=str(len(body)))
+    with connect(server) as sock:
+        file = sock.makefile("rb")
+
+        def answered() -> int:
+            status = int(file.readline().split()[1])
+            fields = http.client.parse_headers(file)
+            sock.answered(status, fields.items(), file.read(int(fields["content-length"])))
+            return status
+
+        for before in (b"", head("GET /healthz HTTP/1.1")):
+            if before:
+                sock.sendall(before + asking)
+                assert answered() == 200
+            else:
+                sock.sendall(asking)
+            # Without a byte of the body: nothing else would make the server say it.
+            assert file.read(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            sock.sendall(body)
+            assert answered() == 201
+
+
+def test_a_body_is_not_asked_for_that_is_refused_or_there_is_none(server: Server, member, harmless):
+    headers, room = member
+    line = f"POST /v1/rooms/{room}/messages HTTP/1.1"
+    with connect(server) as sock:
+        sock.sendall(head(line, headers, Expect="100-continue", Content_Length=str(BODY_BYTES_MAX + 1)))
+        assert sock.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 413"
+    for data in (
+        head("GET /healthz HTTP/1.1", Expect="100-continue"),
+        head("GET /healthz HTTP/1.1", Expect="something-else"),
+        b"GET /healthz HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
+    ):
+        with connect(server) as sock:
+            sock.sendall(data)
+            assert sock.recv(12, socket.MSG_WAITALL)[-3:] == b"200"
+
+
+def test_curl_does_not_wait_with_a_large_body(server: Server, member, harmless):
+    headers, room = member
+    body = json.dumps({"content": "a", "padding": "x" * 200_000})
+    result = subprocess.run(
+        ["curl", "--silent", "--show-error", "--max-time", "20", "--expect100-timeout", "15", "--output", "/dev/null",
+         "--write-out", "%{http_code} %{time_total}", "--header", f"Authorization: {headers['Authorization']}",
+         "--header", "Expect: 100-continue", "--data", "@-", f"{server.recorded_url}/v1/rooms/{room}/messages"],
+        input=body, capture_output=True, text=True, timeout=30)
+    status, seconds = result.stdout.split()
+    assert status == "201" and float(seconds) < 14, result
 
 
 def test_a_body_at_the_limit_is_taken(server: Server, member, harmless):

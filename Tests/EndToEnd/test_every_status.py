@@ -243,9 +243,9 @@ async def test_every_admin_operation_succeeds(scene: Scene):
 async def test_every_page_is_there_and_is_not_sent_twice(scene: Scene):
     places = scene.place | {"slug": "glare", "file": "comblang.js"}
     async with Client(scene.server) as stranger:
-        for id in ("getHealth", "getReadiness", "getMetrics", "getContractYAML", "getContractJSON", "getProblem"):
+        for id in ("getHealth", "getReadiness", "getMetrics", "getContractYAML", "getContractJSON", "getProblem", "listProblems"):
             await scene.succeed(id, stranger, places)
-        for id in ("getWebClient", "getClientFile", "getDocs"):
+        for id in ("getWebClient", "getClientFile", "getDocs", "getIcon"):
             answer = await scene.ask(id, stranger, places)
             assert answer.status_code == 200
             again = await scene.ask(id, stranger, places, headers={"If-None-Match": answer.headers["etag"]})

@@ -93,6 +93,21 @@ async def send_in_pieces(connection: Connection, data: bytes, generator: random.
         await asyncio.sleep(0)
 
 
+@pytest.mark.parametrize("lane", [{}, ROUTED], ids=["express", "router"])
+async def test_both_lanes_stream_what_is_rather_accepted(server: Server, lane: dict):
+    sse, lines = "text/event-stream", "application/x-ndjson"
+    async with await Client.sign_up(server) as client:
+        for accept, kind in {
+            lines: lines, lines.upper(): lines, f"{sse};q=0.1, {lines};q=0.9": lines, f"{lines};q=0, {sse}": sse,
+            f"{sse}, {lines};q=0": sse, f"{sse}, {lines}": sse, "*/*": sse, "application/json": sse,
+        }.items():
+            connection = await Connection.open(server.port)
+            await connection.send(written(client, "GET", "/v1/events/stream", Accept=accept, **lane))
+            answer = await connection.answer()
+            assert answer.status == 200 and answer.headers["content-type"].split(";")[0] == kind, accept
+            connection.close()
+
+
 @pytest.mark.parametrize("origin", [None, "https://example.org"])
 async def test_both_lanes_answer_alike(server: Server, origin: str | None):
     async with await Client.sign_up(server) as client:

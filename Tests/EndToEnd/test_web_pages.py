@@ -233,6 +233,10 @@ async def test_the_reference_has_every_operation_and_finds_them(server: Server, 
             "[...document.querySelectorAll('.operation')].filter((one) => one.offsetParent).map((one) => one.id)")
         assert left == ["sendSignal"]
         await reader.picture(f"{name}-search")
+        for word in ("Retry-After", "409", "410 cursor"):
+            await reader.page.fill("#search", word)
+            assert await reader.page.is_visible("#redeliverWebhook" if "410" in word else "#createRoom"), word
+            assert not await reader.page.is_visible("#getDocs"), word
         await reader.page.fill("#search", "no such word anywhere")
         assert await reader.page.is_visible("text=Nothing matches.")
         await reader.page.fill("#search", "")
@@ -240,6 +244,11 @@ async def test_the_reference_has_every_operation_and_finds_them(server: Server, 
         await reader.page.goto(f"{server.recorded_url}/problems/glare")
         assert await reader.page.is_visible("text=The other side's offer is pending")
         await reader.picture(f"problem-{name}")
+        await reader.page.click("text=All problems")
+        await reader.page.wait_for_selector("text=The log no longer reaches back to this cursor")
+        await reader.has_nothing_beside_the_window()
+        await reader.picture(f"problems-{name}")
+        await reader.page.go_back()
         await reader.page.click("text=sendSignal")
         await reader.page.wait_for_selector("#sendSignal:target, #sendSignal")
         assert not reader.complaints, reader.complaints
@@ -275,5 +284,5 @@ async def test_every_line_of_the_reference_can_be_pasted(server: Server):
     assert not malformed, malformed
     # Some name what is not there (another user, a backup), many are for admins; these do what they say.
     refused = {name: (status, pasted[name]) for name, status in statuses.items() if not status.startswith("2")}
-    for name in ("createUser", "getUser", "listRooms", "postMessage", "getMessage", "createCall", "getCall", "joinCall"):
+    for name in ("createUser", "getUser", "createRoom", "listRooms", "postMessage", "markRead", "getMessage", "createCall", "getCall", "joinCall"):
         assert name not in refused, refused[name]

@@ -309,12 +309,12 @@ struct ContractScenario {
         try await self.signInAndOut()
         for (path, method) in [
             ("/healthz", HTTPRequest.Method.get), ("/readyz", .get), ("/openapi.yaml", .get), ("/openapi.json", .get),
-            ("/problems/glare", .get), ("/metrics", .get), ("/v1/rooms/lobby", .delete),
+            ("/problems/glare", .get), ("/problems", .get), ("/metrics", .get), ("/v1/rooms/lobby", .delete),
         ] {
             let answer = try await self.recorder.send(method, path, token: self.siti.token)
             #expect(200..<300 ~= answer.status, "\(path): \(answer.text)")
         }
-        for path in ["/", "/docs", "/client/comblang.js"] {
+        for path in ["/", "/docs", "/client/comblang.js", "/favicon.ico"] {
             let tag = try await self.recorder.send(.get, path).headers["etag"] ?? ""
             #expect(try await self.recorder.send(.get, path, headers: [.ifNoneMatch: tag]).status == 304)
         }

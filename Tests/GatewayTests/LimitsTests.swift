@@ -25,10 +25,10 @@ struct LimitsTests {
         static let all: [Bound] = [
             Bound(
                 field: "username", method: .post, path: "/v1/users", body: #"{"username":"%"}"#,
-                taken: ["ab", letters(32)], refused: ["a", letters(33), "Siti", "si ti"]),
+                taken: ["ab", letters(32)], refused: ["a", letters(33), "Siti", "si ti", ".."]),
             Bound(
                 field: "displayName", method: .patch, path: "/v1/users/me", body: #"{"displayName":"%"}"#,
-                taken: ["é", letters(64)], refused: ["", letters(65), "   ", "a\\nb"]),
+                taken: ["é", letters(64)], refused: ["", letters(65), "   ", "a\\nb"] + noLines),
             Bound(
                 field: "color", method: .patch, path: "/v1/users/me", body: #"{"color":"%"}"#, taken: ["#00ffAA"],
                 refused: ["#00ffa", "#00ffag", "red"]),
@@ -37,10 +37,11 @@ struct LimitsTests {
                 taken: [letters(256)], refused: [letters(7), letters(257)]),
             Bound(
                 field: "name", method: .post, path: "/v1/rooms", body: #"{"name":"%"}"#, taken: ["xy", letters(32)],
-                refused: ["x", letters(33), "Lobby", "room_00000000000000000000000000"]),
+                refused: ["x", letters(33), "Lobby", "room_00000000000000000000000000", ".."]),
             Bound(
-                field: "title", method: .post, path: "/v1/rooms", body: #"{"title":"%"}"#, taken: ["é", letters(200)],
-                refused: [letters(201), "a\\u0000b"]),
+                field: "title", method: .post, path: "/v1/rooms", body: #"{"title":"%"}"#,
+                taken: ["é", letters(200), "\u{200F}שלום\u{200E}"],
+                refused: [letters(201), "a\\u0000b"] + noLines),
             Bound(
                 field: "content", method: .post, path: "/v1/rooms/lobby/messages", body: #"{"content":"%"}"#,
                 taken: ["é", letters(32_000)], refused: ["", letters(32_001), "a\\u0000b"]),
@@ -107,6 +108,13 @@ struct LimitsTests {
                 field: "relayProtocol", method: .post, path: "/v1/calls/{call}/quality", body: #"{"relayProtocol":%}"#,
                 taken: [#""tls""#], refused: [#""quic""#]),
         ]
+
+        /// Blank, of two lines, or turning round what is shown beside it.
+        private static let noLines =
+            ["\u{FEFF}", "\u{3000}", "a\u{85}b"]
+            + [0x2028...0x202E, 0x2066...0x2069].joined().compactMap { (value: UInt32) in
+                Unicode.Scalar(value).map { "a\($0)b" }
+            }
 
         private static func letters(_ count: Int) -> String { String(repeating: "x", count: count) }
         private static func repeated(_ text: String, _ count: Int) -> String { String(repeating: text, count: count) }

@@ -56,6 +56,25 @@ struct RequestBoundsTests {
         }
     }
 
+    @Test func aSecondValueOfAParameterIsRefused() async throws {
+        try await Self.withAlice { _, alice in
+            for path in [
+                "/v1/rooms?limit=1&limit=9", "/v1/rooms?limit=1&limit=1", "/v1/events?wait=0&w%61it=0",
+                "/v1/users/me?device=a&device=b", "/v1/rooms?other=1&other=2",
+            ] {
+                let reply = try await alice.get(path)
+                #expect(reply.status == 400 && reply.slug == "invalid-request", "\(path): \(reply.text)")
+            }
+            for path in [
+                "/v1/rooms?limit=&limit=9", "/v1/events?wait=0&types=signal&types=message.*",
+                "/v1/events?wait=0&room=lobby&room=lobby",
+            ] {
+                let reply = try await alice.get(path)
+                #expect(reply.status == 200, "\(path): \(reply.text)")
+            }
+        }
+    }
+
     @Test(arguments: ["users", "rooms", "rooms/lobby/members", "rooms/lobby/messages"])
     func listsRefuseOtherPages(_ path: String) async throws {
         try await Self.withAlice { server, alice in

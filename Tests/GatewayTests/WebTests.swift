@@ -91,6 +91,39 @@ struct WebTests {
         }
     }
 
+    @Test func allProblemsAreListedAndAnUnknownOneIsSaidToBeNoneToPeople() async throws {
+        try await TestServer.run { server in
+            for path in ["/problems", "/problems/"] {
+                let index = try await server.client.executeRequest(uri: path, method: .get, headers: [:], body: nil)
+                #expect(index.status == .ok && index.headers[.contentType] == "text/html; charset=utf-8")
+                #expect(index.headers[.contentSecurityPolicy]?.hasPrefix("default-src 'none'") == true)
+                let text = String(buffer: index.body)
+                for kind in Problem.Kind.allCases {
+                    #expect(text.contains("<a href=\"/problems/\(kind.rawValue)\">"), "\(kind.rawValue)")
+                    #expect(text.contains("<td>\(kind.title)</td>"), "\(kind.rawValue)")
+                }
+            }
+            let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+            for (accept, type) in [
+                (browser, "text/html; charset=utf-8"), ("*/*", "application/problem+json"),
+                ("application/problem+json, text/html;q=0.9", "application/problem+json"),
+            ] {
+                let answer = try await server.client.executeRequest(
+                    uri: "/problems/nope", method: .get, headers: [.accept: accept], body: nil)
+                #expect(answer.status == .notFound && answer.headers[.contentType] == type, "\(accept)")
+            }
+        }
+    }
+
+    @Test func iconIsWhereBrowsersLookForIt() async throws {
+        try await TestServer.run { server in
+            let answer = try await server.client.executeRequest(
+                uri: "/favicon.ico", method: .get, headers: [:], body: nil)
+            #expect(answer.status == .ok && answer.headers[.contentType] == "image/svg+xml")
+            #expect(Data(answer.body.readableBytesView) == WebFile.all.first { $0.path == "/client/icon.svg" }?.bytes)
+        }
+    }
+
     /// The reference shows operations and fields as the contract's author put them.
     @Test func contractAsJSONKeepsTheOrderOfItsMembers() async throws {
         try await TestServer.run { server in

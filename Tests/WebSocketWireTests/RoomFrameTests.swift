@@ -32,6 +32,7 @@ struct RoomFrameTests {
         (#"{"type":"message"}"#, .invalidMember("content", expected: "must be a string")),
         (#"{"type":"message","content":7}"#, .invalidMember("content", expected: "must be a string")),
         (#"{"type":"signal","content":"{}"}"#, .invalidMember("to", expected: "must be a user's id")),
+        (#"{"type":"signal","to":5,"content":"{}"}"#, .invalidMember("to", expected: "must be a user's id")),
         (#"{"type":"signal","to":"u","content":{}}"#, .invalidMember("content", expected: "must be a string")),
     ])
     func whatIsNoFrameIsSaidToBeNone(_ text: String, _ error: RoomFrameError) {

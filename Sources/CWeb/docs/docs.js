@@ -169,6 +169,15 @@ function code(text, canCopy = false) {
 const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 /** Variables that the quick start sets, for ids that only a running server can tell. */
 const variables = { call: "$CALL", message: "$MESSAGE", room: "lobby" };
+/** The same for what stands in bodies, by the schemas whose examples are meant. */
+const variablesOf = { CallId: "$CALL", Cursor: "$CURSOR", MessageId: "$MESSAGE" };
+
+/** A body as a word of the shell. */
+function bodyWord(contract, value) {
+    return Object.entries(variablesOf).reduce(
+        (word, [name, variable]) => word.replaceAll(contract.example({ $ref: `#/components/schemas/${name}` }), () => `'"${variable}"'`),
+        quote(JSON.stringify(value)));
+}
 
 /** A line to paste into a shell in which the quick start ran. */
 function curl(contract, operation) {
@@ -192,7 +201,7 @@ function curl(contract, operation) {
     if (body) {
         const [named] = Object.values(body.examples ?? {});
         const value = body.example ?? contract.resolve(named)?.value ?? contract.example(body.schema);
-        parts.push(`-d ${quote(JSON.stringify(value))}`);
+        parts.push(`-d ${bodyWord(contract, value)}`);
     }
     return parts.join(" ");
 }
@@ -215,12 +224,15 @@ function requestOf(contract, operation) {
     return [heading, ...schemaBody(contract, media.schema), ...samples];
 }
 
+/** Headers that tell something of this answer: not those that every one has, or every one that is counted. */
+const headersOf = (response) => Object.keys(response.headers ?? {}).filter((name) => !["X-Request-Id", "RateLimit", "RateLimit-Policy"].includes(name));
+
 function answerOf(contract, response) {
     const parts = [];
     for (const [type, media] of Object.entries(response.content ?? {})) {
         parts.push(make("p", { className: "kind" }, make("code", { textContent: type }), " ", ...kind(contract, media.schema)));
     }
-    const names = Object.keys(response.headers ?? {}).filter((name) => name !== "X-Request-Id");
+    const names = headersOf(response);
     if (names.length) parts.push(make("p", { className: "kind", textContent: `Headers: ${names.join(", ")}` }));
     return parts;
 }
@@ -237,6 +249,9 @@ function responsesOf(contract, operation) {
         const value = success.example ?? (named ? contract.resolve(named).value : contract.example(success.schema));
         nodes.push(make("details", {}, make("summary", { textContent: "What an answer looks like" }), code(JSON.stringify(value, null, 2))));
     }
+    const refusals = Object.entries(operation.responses).filter(([status]) => Number(status) >= 400)
+        .map(([status, one]) => [status, ...headersOf(contract.resolve(one)).map((name) => `(${name})`)].join(" "));
+    if (refusals.length) nodes.push(make("p", { className: "kind", textContent: `Refusals: ${refusals.join(", ")}` }));
     const problems = operation["x-problems"] ?? [];
     if (problems.length) {
         nodes.push(make("p", { className: "kind" }, "Problems: ", ...problems.flatMap((slug, index) => [...(index ? [", "] : []), make("a", { href: `/problems/${slug}`, textContent: slug })])));
@@ -273,6 +288,7 @@ function quickStart() {
         `TOKEN=$(curl -sS "$URL/v1/users" -d "{\\"username\\":\\"siti-$RANDOM\\"}" | jq -r .accessToken)`,
         `curl -sS -X PUT "$URL/v1/rooms/lobby/members/me" -H "Authorization: Bearer $TOKEN"`,
         `MESSAGE=$(curl -sS "$URL/v1/rooms/lobby/messages" -H "Authorization: Bearer $TOKEN" -d '{"content":"Halo"}' | jq -r .id)`,
+        `CURSOR=$(curl -sS "$URL/v1/events?wait=0" -H "Authorization: Bearer $TOKEN" | jq -r .cursor)`,
         `CALL=$(curl -sS "$URL/v1/rooms/lobby/calls" -H "Authorization: Bearer $TOKEN" -d '{"media":{"audio":true,"video":true}}' | jq -r .call.id)`,
         `curl -sSN "$URL/v1/rooms/lobby/events/stream" -H "Authorization: Bearer $TOKEN"`,
     ];

@@ -29,7 +29,9 @@ extension CallStateMachine {
     ) throws(Problem) -> [CallAction] {
         let route = try self.route(of: signal)
         let description = self.description(for: batch.ufrags, from: route.from, to: route.to)
-        if description?.state == .void { throw Problem(.staleOffer) }
+        if description?.state == .void {
+            throw Problem(.staleOffer, "The candidates belong to an offer that was superseded or rejected")
+        }
         let generation = description?.generation ?? ""
         let heldCount = self.heldCount(of: generation, along: route)
         let mustWait = description.map(self.mustWaitForAnswer) ?? true

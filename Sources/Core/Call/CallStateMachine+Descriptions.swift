@@ -69,7 +69,7 @@ extension CallStateMachine {
         _ signal: IncomingSignal, to offer: SignalID, ufrags: [String], types: CandidateTypes = []
     ) throws(Problem) -> [CallAction] {
         let route = try self.route(of: signal)
-        let pending = try self.pendingOffer(offer, to: route)
+        let pending = try self.pendingOffer(offer, to: route, for: "answer")
         self.changeLeg(route.fromLeg) { $0.candidateTypes.formUnion(types) }
         self.change(pending.signal) { $0.state = .settled }
         self.remember(
@@ -103,7 +103,7 @@ extension CallStateMachine {
         _ signal: IncomingSignal, of offer: SignalID?, reason: String?
     ) throws(Problem) -> [CallAction] {
         let route = try self.route(of: signal)
-        let pending = try self.pendingOffer(offer, to: route)
+        let pending = try self.pendingOffer(offer, to: route, for: "rejection")
         let delivery = CallAction.deliver(
             SignalDelivery(
                 id: signal.id, type: .reject, route: route, createdAt: signal.at,
@@ -166,10 +166,12 @@ extension CallStateMachine {
     }
 
     /// The offer that the sender of an answer or rejection means.
-    private func pendingOffer(_ offer: SignalID?, to route: SignalRoute) throws(Problem) -> Description {
+    private func pendingOffer(
+        _ offer: SignalID?, to route: SignalRoute, for reply: String
+    ) throws(Problem) -> Description {
         guard let pending = self.pendingOffer(between: route.from, and: route.to), pending.to == route.from,
             offer == nil || pending.signal == offer
-        else { throw Problem(.staleOffer) }
+        else { throw Problem(.staleOffer, "The \(reply) is not to the pending offer") }
         return pending
     }
 

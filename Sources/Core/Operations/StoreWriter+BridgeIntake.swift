@@ -258,7 +258,7 @@ private enum RemoteRules {
 
     /// One line that shows something.
     static func displayName(_ person: RemotePerson) -> String {
-        let scalars = person.username.unicodeScalars.filter { $0.properties.generalCategory != .control }
+        let scalars = person.username.unicodeScalars.filter { FieldRules.mayStandInLine($0) && $0 != "\u{FEFF}" }
         let name = String(String.UnicodeScalarView(scalars.prefix(Limits.displayNameCharactersMax)))
         return name.unicodeScalars.contains { !$0.properties.isWhitespace } ? name : "guest"
     }

@@ -91,7 +91,9 @@ extension StoreWriter {
         case .answer, .candidate, .reject, .renegotiate, .restartICE, .custom:
             guard let rows = meeting.joined else { return try self.answerNobody(signal, recipient, meeting, acting) }
             let offer = CallStateMachine(rows).offerAwaitingAnswer(from: acting.user.id, to: recipient.user)
-            guard let content = try signal.signalContent(answering: offer) else { throw Problem(.staleOffer) }
+            guard let content = try signal.signalContent(answering: offer) else {
+                throw Problem(.staleOffer, "The answer is not to the pending offer")
+            }
             if case .answer = signal.kind { try self.leaveCalls(as: acting, but: rows.call.id) }
             return .passed(try self.pass(content, to: recipient.user, in: rows, as: acting))
         }

@@ -1,3 +1,4 @@
+import Core
 import NIOHTTP1
 
 /// What the express lane needs of a request's head, found in one walk over its fields.
@@ -13,9 +14,10 @@ struct ExpressHead {
     private(set) var origin: String?
     private(set) var accept: String?
     private(set) var lastEventID: String?
+    private var host: String?
 
     /// `nil` for what only the router takes: HTTP/1.0, bodies in chunks, upgrades, expectations, a connection that is
-    /// to be closed, a field that counts and comes twice.
+    /// to be closed, a field that counts and comes twice, no host.
     init?(_ head: HTTPRequestHead) {
         guard head.version == .http1_1, head.uri.utf8.first == UInt8(ascii: "/") else { return nil }
         self.method = head.method
@@ -25,12 +27,14 @@ struct ExpressHead {
         for (name, value) in head.headers {
             guard self.take(name, value) else { return nil }
         }
+        guard self.host != nil else { return nil }
     }
 
     /// - returns: `false` if the request is the router's.
     private mutating func take(_ name: String, _ value: String) -> Bool {
         // Most fields are told apart by their length alone.
         switch name.utf8.count {
+        case 4: return name.isField("host") ? Self.set(&self.host, value) : true
         case 6:
             if name.isField("accept") { return Self.set(&self.accept, value) }
             if name.isField("origin") { return Self.set(&self.origin, value) }
@@ -67,6 +71,26 @@ struct ExpressHead {
         guard self.path.hasPrefix("/v1/rooms/"), !self.path.utf8.contains(UInt8(ascii: "%")) else { return nil }
         return self.path.dropFirst("/v1/rooms/".utf8.count).split(
             separator: "/", maxSplits: 3, omittingEmptySubsequences: false)
+    }
+}
+
+extension HTTPRequestHead {
+    /// Whether it has the one `Host` that HTTP/1.1 asks for (RFC 9112, 3.2); HTTP/1.0 knew none.
+    var namesItsHost: Bool {
+        let count = self.headers["host"].count
+        return count == 1 || (count == 0 && self.version == .http1_0)
+    }
+
+    /// Whether the client waits to be asked for its body (RFC 9110, 10.1.1). Not if that is too large: it is refused
+    /// unread.
+    var awaitsContinue: Bool {
+        guard self.version == .http1_1,
+            self.headers[canonicalForm: "expect"].contains(where: { String($0).isField("100-continue") })
+        else { return false }
+        guard let length = self.headers.first(name: "content-length") else {
+            return self.headers.contains(name: "transfer-encoding")
+        }
+        return Int(length).map { (1...Limits.bodyBytesMax).contains($0) } ?? false
     }
 }
 

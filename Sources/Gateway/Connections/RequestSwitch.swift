@@ -45,6 +45,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
     private var hasRouter = false
     /// Whether the connection's last request is of HTTP/1.0.
     private var isHTTP10 = false
+    private let unreadable = UnreadableRequestHandler()
 
     private var idleSince = NIODeadline.now()
     private var idleTimer: Scheduled<Void>?
@@ -110,7 +111,9 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
                 self.exchange = exchange
                 self.recorded.append(part)
             case .toRouter:
+                guard head.namesItsHost else { return self.refuse(context) }
                 self.remember(head)
+                if head.awaitsContinue, self.machine.continueExpected() { self.askForContent() }
                 self.route(isLast ? .head(self.ending(head)) : part, context)
             case .hold: self.held.append(part)
             case .drop: break
@@ -156,7 +159,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         guard let context else { return }
         self.awaitClient(context)
         switch next {
-        case .nothing: break
+        case .nothing, .askForContent: break
         case .close: context.close(promise: nil)
         case .read: self.takeHeld(context)
         }
@@ -219,7 +222,7 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         self.hasRouter = true
         do {
             let pipeline = context.pipeline.syncOperations
-            try pipeline.addHandlers([HTTP1ToHTTPServerCodec(secure: false), UnreadableRequestHandler()])
+            try pipeline.addHandlers([HTTP1ToHTTPServerCodec(secure: false), self.unreadable])
             self.router.succeed(
                 try RouterChannel(
                     wrappingChannelSynchronously: context.channel,
@@ -257,14 +260,25 @@ final class RequestSwitch: ChannelDuplexHandler, RemovableChannelHandler {
         case .head, .body: return context.write(data, promise: promise)
         case .end: break
         }
-        switch self.machine.routerAnswered() {
+        let next = self.machine.routerAnswered()
+        switch next {
         case .close:
             context.writeAndFlush(data, promise: promise)
             context.close(promise: nil)
-        case .nothing, .read:
+        case .nothing, .read, .askForContent:
             context.write(data, promise: promise)
+            if case .askForContent = next { self.askForContent() }
             self.awaitClient(context)
         }
+    }
+
+    private func askForContent() { self.connection.send(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")) }
+
+    /// Answers a head without a host as what is no HTTP; nothing further is taken from the connection.
+    private func refuse(_ context: ChannelHandlerContext) {
+        self.machine.closed()
+        self.unreadable.detail = "An HTTP/1.1 request has one Host field"
+        self.errorCaught(context: context, error: HTTPParserError.invalidHeaderToken)
     }
 
     // MARK: Polls

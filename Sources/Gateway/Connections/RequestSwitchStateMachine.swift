@@ -24,6 +24,8 @@ package struct RequestSwitchStateMachine: Sendable {
     private var answersBeforeLast: Int?
     /// Something came behind the last request.
     private var isBehindLast = false
+    /// The router's newest request has its body asked for once the answers before its own are written.
+    private var owesContinue = false
 
     package init() {}
 
@@ -39,6 +41,8 @@ package struct RequestSwitchStateMachine: Sendable {
     /// What follows an answer.
     package enum Next: Hashable, Sendable {
         case nothing
+        /// Ask for the body of the request that is answered next: ``continueExpected()``.
+        case askForContent
         /// The parts that were held, and more.
         case read
         case close
@@ -91,11 +95,23 @@ package struct RequestSwitchStateMachine: Sendable {
         if isLast { self.answersBeforeLast = count }
     }
 
+    /// The client of the router's request whose head just came sends its body when it is asked for, or tired of waiting
+    /// (`Expect: 100-continue`, RFC 9110, 10.1.1).
+    ///
+    /// - returns: whether to ask at once; else ``routerAnswered()`` says when, as answers keep the order of requests.
+    package mutating func continueExpected() -> Bool {
+        guard self.isWithinRequest, case .routed(let count) = self.state else { return false }
+        self.owesContinue = count > 1
+        return count == 1
+    }
+
     /// - parameter isEnd: the request's last part, not a piece of its body.
     package mutating func contentReceived(isEnd: Bool) -> Part {
         if self.isBehindLast { return .drop }
         switch self.state {
         case .idle, .routed:
+            // Who sends it need not be asked for it any more.
+            self.owesContinue = false
             // Also what comes behind an answer that was given early.
             if isEnd { self.isWithinRequest = false }
             return .toRouter
@@ -155,7 +171,9 @@ package struct RequestSwitchStateMachine: Sendable {
         if let before = self.answersBeforeLast, before > 0 { self.answersBeforeLast = before - 1 }
         guard count == 1 else {
             self.state = .routed(count - 1)
-            return .nothing
+            guard count == 2, self.owesContinue else { return .nothing }
+            self.owesContinue = false
+            return .askForContent
         }
         self.state = .idle
         return self.isQuiescing ? .close : .nothing

@@ -20,6 +20,8 @@ final class UnreadableRequestHandler: ChannelDuplexHandler, RemovableChannelHand
     private static let answerTime = TimeAmount.seconds(2)
 
     private var isUnreadable = false
+    /// Of the problem.
+    var detail = "The request is not HTTP/1.1, or its head is too large"
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if error is HTTPParserError {
@@ -32,7 +34,7 @@ final class UnreadableRequestHandler: ChannelDuplexHandler, RemovableChannelHand
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         guard self.isUnreadable, case .head(let bare) = Self.unwrapOutboundIn(data), bare.status == .badRequest,
-            let (head, body) = try? Self.answer()
+            let (head, body) = try? self.answer()
         else {
             return context.write(data, promise: promise)
         }
@@ -40,9 +42,9 @@ final class UnreadableRequestHandler: ChannelDuplexHandler, RemovableChannelHand
         context.write(Self.wrapOutboundOut(.body(body)), promise: nil)
     }
 
-    private static func answer() throws -> (HTTPResponse, ByteBuffer) {
+    private func answer() throws -> (HTTPResponse, ByteBuffer) {
         let requestID = RequestID().description
-        let problem = Problem(.invalidRequest, "The request is not HTTP/1.1, or its head is too large")
+        let problem = Problem(.invalidRequest, self.detail)
         let body = ByteBuffer(data: try JSON.encode(problem.body(instance: requestID)))
         let fields: HTTPFields = [
             .contentType: "application/problem+json", .contentLength: String(body.readableBytes),

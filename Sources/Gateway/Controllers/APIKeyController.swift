@@ -20,9 +20,8 @@ struct APIKeyController: Sendable {
             try store.requireSelf(reference, acting.user, allVisible: allVisible)
             let new = NewAPIKey(name: body.name, scopes: body.scopes, expiresAt: body.expiresAt)
             let key = try store.makeAPIKey(new, hash: secret.hash, as: acting)
-            return try Answer(
-                .created, APIKeyPayload(key, lastUsedAt: nil, secret: secret.text),
-                location: "/v1/users/me/api-keys/\(key.id)")
+            // No Location: a key is shown in the list alone.
+            return try Answer(.created, APIKeyPayload(key, lastUsedAt: nil, secret: secret.text))
         }
     }
 

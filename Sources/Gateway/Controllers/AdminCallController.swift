@@ -89,7 +89,7 @@ struct CallFilter: Sendable {
             guard let user = UserReference(text) else { throw .invalid("user", "must be a user's id or @username") }
             return user
         }
-        self.room = query["room"].map { RoomReference($0) }
+        self.room = try query.room()
         let durationSecondsMin =
             query["minDuration"] == nil ? nil : try query.integer("minDuration", in: 0...Int(Int32.max), default: 0)
         self.query = CallQuery(

@@ -18,7 +18,7 @@ struct MessageSearchController: Sendable {
         let page = try HistoryPage(
             before: query.identifier("before"), after: query.identifier("after"), search: query.search(),
             user: query.identifier("user"), limit: limit + 1)
-        let room = query["room"].map { RoomReference($0) }
+        let room = try query.room()
         let isAscending = page.after != nil && page.before == nil
         let record = AuditRecord(
             .messagesSearched, query.given("q", "room", "user", "before", "after", "limit"))

@@ -1,5 +1,4 @@
 import Core
-import HTTPTypes
 import Hummingbird
 import NIOCore
 import NIOFoundationCompat
@@ -24,13 +23,16 @@ struct OperationsController {
             answer.headers[.cacheControl] = "no-cache"
             return answer.response()
         }
-        open.get("/problems/:slug") { _, context in
-            guard let kind = Problem.Kind(rawValue: try context.segment("slug")) else { throw Problem.notFound }
-            let page = ProblemPage(kind: kind, operations: Contract.operationsByProblem[kind.rawValue] ?? [])
-            var headers = WebPage.headers
-            headers[.contentType] = "text/html; charset=utf-8"
-            return Response(
-                status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: page.html)))
+        open.get("/problems") { _, _ in ProblemPage.index.response() }
+        open.get("/problems/:slug") { request, context in
+            if let kind = Problem.Kind(rawValue: try context.segment("slug")) {
+                let operations = Contract.operationsByProblem[kind.rawValue] ?? []
+                return ProblemPage(kind, operations: operations).response()
+            }
+            // People come here from an answer, programs do not.
+            let accept = AcceptField(request.headers[.accept])
+            guard accept.prefers("text/html", over: "application/problem+json") else { throw Problem.notFound }
+            return ProblemPage.unknown.response(.notFound)
         }
     }
 }

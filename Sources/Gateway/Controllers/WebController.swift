@@ -7,6 +7,8 @@ struct WebController {
         for path in ["/", "/docs"] {
             open.get(RouterPath(path)) { request, _ in try Self.response(at: path, to: request) }
         }
+        // Browsers ask for it on their own, for what names no icon: JSON, YAML.
+        open.get("/favicon.ico") { request, _ in try Self.response(at: "/client/icon.svg", to: request) }
         open.get("/client/:file") { request, context in
             try Self.response(at: "/client/\(try context.segment("file"))", to: request)
         }

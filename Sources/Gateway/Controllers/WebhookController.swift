@@ -113,8 +113,11 @@ struct WebhookController: Sendable {
     /// An address of HTTP that names a host and keeps no credentials. Whether it may be connected to is decided when it
     /// is.
     ///
+    /// - returns: the address with its scheme in lower case.
     /// - throws: ``Problem`` `validation-failed`.
     private static func checked(_ url: String) throws(Problem) -> String {
+        let scheme = url.prefix { $0 != ":" }.lowercased()
+        let url = scheme + url.dropFirst(scheme.count)
         guard url.utf8.count <= Limits.webhookURLBytesMax, let parts = URLComponents(string: url),
             parts.scheme == "https" || parts.scheme == "http", parts.host.map(Self.isPlain) == true, parts.user == nil,
             parts.password == nil, parts.fragment == nil, url.utf8.allSatisfy({ (0x21...0x7E).contains($0) }),

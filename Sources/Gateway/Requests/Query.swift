@@ -2,11 +2,16 @@ package import Core
 import Foundation
 package import Hummingbird
 
-/// The query string, decoded: `+` and `%20` are spaces, names may repeat, unknown ones are ignored.
+/// The query string, decoded: `+` and `%20` are spaces, unknown names are ignored. Which of two values is meant, nobody
+/// can tell: a name comes once, but for those of a set of values.
 package struct Query: Sendable {
     private let pairs: [(name: String, value: String)]
 
-    /// - throws: ``Problem`` `invalid-request` for a malformed percent-escape, text that is not UTF-8, or a NUL.
+    /// The parameters that may have several values.
+    private static let repeatable: Set = ["room", "types"]
+
+    /// - throws: ``Problem`` `invalid-request` for a malformed percent-escape, text that is not UTF-8, a NUL, or a
+    ///   second value of what has one.
     package init(_ request: Request) throws(Problem) { try self.init(text: request.uri.query) }
 
     /// - parameter text: what follows the `?` of a request's target.
@@ -21,19 +26,34 @@ package struct Query: Sendable {
             else {
                 throw Problem(.invalidRequest, "The query string is not valid UTF-8 in percent-encoding")
             }
+            // An empty one counts as absent.
+            guard !value.isEmpty else { continue }
+            if !Self.repeatable.contains(name), pairs.contains(where: { $0.name == name }) {
+                throw Problem(.invalidRequest, "The query string has \(name.prefix(64)) more than once")
+            }
             pairs.append((name, value))
         }
         self.pairs = pairs
     }
 
-    /// The first value; an empty one counts as absent.
+    /// The value, the first of several.
     package subscript(_ name: String) -> String? {
-        self.pairs.first { $0.name == name && !$0.value.isEmpty }?.value
+        self.pairs.first { $0.name == name }?.value
     }
 
     /// All values, in order.
     package func all(_ name: String) -> [String] {
-        self.pairs.filter { $0.name == name && !$0.value.isEmpty }.map(\.value)
+        self.pairs.filter { $0.name == name }.map(\.value)
+    }
+
+    /// The room that one asks about.
+    ///
+    /// - throws: ``Problem`` `invalid-request` for several.
+    package func room() throws(Problem) -> RoomReference? {
+        guard self.all("room").count <= 1 else {
+            throw Problem(.invalidRequest, "The query string has room more than once")
+        }
+        return self["room"].map { RoomReference($0) }
     }
 
     /// A whole number in a range.

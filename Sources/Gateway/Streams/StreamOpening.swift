@@ -18,7 +18,7 @@ struct StreamOpening: Sendable {
     private init(
         _ query: Query, accept: String?, lastEventID: String?, scope: EventRequest.Scope
     ) throws(Problem) {
-        self.wire = try Self.wire(query, accept: accept ?? "")
+        self.wire = try Self.wire(query, AcceptField(accept))
         self.isPadded = try query.flag("pad")
         self.events = try EventRequest(query, lastEventID: lastEventID, scope: scope)
     }
@@ -41,10 +41,11 @@ struct StreamOpening: Sendable {
         try self.init(query, accept: head.accept, lastEventID: head.lastEventID, scope: scope)
     }
 
-    private static func wire(_ query: Query, accept: String) throws(Problem) -> Wire {
+    private static func wire(_ query: Query, _ accept: AcceptField) throws(Problem) -> Wire {
         let isNamed = try query.flag("names", default: true)
         switch query["format"] {
-        case nil: return accept.contains("application/x-ndjson") ? .ndjson : isNamed ? .sse : .sseUnnamed
+        case nil where accept.prefers("application/x-ndjson", over: "text/event-stream"): return .ndjson
+        case nil: return isNamed ? .sse : .sseUnnamed
         case "sse": return isNamed ? .sse : .sseUnnamed
         case "ndjson": return .ndjson
         case .some: throw .invalid("format", "must be sse or ndjson")

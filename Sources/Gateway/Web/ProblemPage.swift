@@ -1,20 +1,66 @@
 import Core
 import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
 
-/// The page at `/problems/<slug>`: what happened, what to do, and which operations answer so.
+/// The pages under `/problems`, for people: of one problem, of all, of none.
 struct ProblemPage {
-    let kind: Problem.Kind
-    /// Names of operations, in the contract's order; empty for what any request may get.
-    let operations: [String]
+    private let title: String
+    /// What stands in `main`, as HTML.
+    private let content: String
 
-    var html: String {
+    /// `/problems`: all there are, in the catalogue's order, which is that of their statuses.
+    static let index = ProblemPage(
+        title: "Problems",
+        content: """
+            <h2>Problems</h2>
+                    <p>What an answer of <code>application/problem+json</code> may name as its <code>type</code>.</p>
+                    <div class="scroll"><table><tbody>
+                    \(Problem.Kind.allCases.map(Self.row).joined(separator: "\n        "))
+                    </tbody></table></div>
+            """)
+
+    /// `/problems/<slug>` of a slug that is none.
+    static let unknown = ProblemPage(
+        title: "No such problem",
+        content: """
+            <h2>There is no such problem</h2>
+                    <p>This server answers with <a href="/problems">these</a>.</p>
+            """)
+
+    /// `/problems/<slug>`: what happened, what to do, and which operations answer so.
+    ///
+    /// - parameter operations: their names, in the contract's order; empty for what any request may get.
+    init(_ kind: Problem.Kind, operations: [String]) {
+        self.init(
+            title: "\(kind.status) \(kind.rawValue): \(kind.title)",
+            content: """
+                <p class="tag"><code>\(kind.status) \(kind.rawValue)</code></p>
+                        <h2>\(Self.escaped(kind.title))</h2>
+                        <h3>What happened, and what to do</h3>
+                        <p>\(Self.marked(kind.explanation))</p>
+                        \(Self.retrying(kind))
+                        <h3>Who answers this</h3>
+                        <p>\(Self.answering(operations))</p>
+                        <p>The answer's <code>detail</code> says more about the one occurrence, and
+                            <code>instance</code> names the request in the server's log. <a href="/problems">All problems</a></p>
+                """)
+    }
+
+    private init(title: String, content: String) {
+        self.title = title
+        self.content = content
+    }
+
+    private var html: String {
         """
         <!doctype html>
         <html lang="en">
         <head>
             <meta charset="utf-8">
             <meta name="viewport" content="width=device-width, initial-scale=1">
-            <title>\(self.kind.status) \(self.kind.rawValue): \(Self.escaped(self.kind.title))</title>
+            <title>\(Self.escaped(self.title))</title>
             <link rel="icon" href="/client/icon.svg" type="image/svg+xml">
             <link rel="stylesheet" href="/client/theme.css">
             <link rel="stylesheet" href="/client/docs.css">
@@ -23,15 +69,7 @@ struct ProblemPage {
             <header class="top"><h1><a href="/docs">
                 <img src="/client/icon.svg" alt="" width="28" height="28"> Comblang API</a></h1></header>
             <main>
-                <p class="tag"><code>\(self.kind.status) \(self.kind.rawValue)</code></p>
-                <h2>\(Self.escaped(self.kind.title))</h2>
-                <h3>What happened, and what to do</h3>
-                <p>\(Self.marked(self.kind.explanation))</p>
-                \(self.retrying)
-                <h3>Who answers this</h3>
-                <p>\(self.answering)</p>
-                <p>The answer's <code>detail</code> says more about the one occurrence, and <code>instance</code> names
-                    the request in the server's log.</p>
+                \(self.content)
             </main>
         </body>
         </html>
@@ -39,8 +77,22 @@ struct ProblemPage {
         """
     }
 
-    private var retrying: String {
-        switch self.kind.status {
+    func response(_ status: HTTPResponse.Status = .ok) -> Response {
+        var headers = WebPage.headers
+        headers[.contentType] = "text/html; charset=utf-8"
+        return Response(
+            status: status, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: self.html)))
+    }
+
+    private static func row(_ kind: Problem.Kind) -> String {
+        """
+        <tr><td><a href="/problems/\(kind.rawValue)"><code>\(kind.status) \(kind.rawValue)</code></a></td>\
+        <td>\(self.escaped(kind.title))</td></tr>
+        """
+    }
+
+    private static func retrying(_ kind: Problem.Kind) -> String {
+        switch kind.status {
         case 429, 503:
             "<p>The same request may succeed later: wait for the seconds that <code>Retry-After</code> says.</p>"
         case 500: "<p>Report it with the answer's <code>instance</code>.</p>"
@@ -49,9 +101,9 @@ struct ProblemPage {
         }
     }
 
-    private var answering: String {
-        guard !self.operations.isEmpty else { return "Any request." }
-        return self.operations.map { "<a href=\"/docs#\($0)\">\($0)</a>" }.joined(separator: ", ") + "."
+    private static func answering(_ operations: [String]) -> String {
+        guard !operations.isEmpty else { return "Any request." }
+        return operations.map { "<a href=\"/docs#\($0)\">\($0)</a>" }.joined(separator: ", ") + "."
     }
 
     private static func escaped(_ text: String) -> String {

@@ -19,7 +19,9 @@ package enum ClientFrame: Hashable, Sendable {
         switch members["type"]?.stringValue {
         case "message": self = .message(content: try members.string("content"), metadata: members["metadata"])
         case "signal":
-            guard let to = members.identifier("to") else { throw .invalidMember("to", expected: "must be a user's id") }
+            guard let to = members["to"]?.stringValue else {
+                throw .invalidMember("to", expected: "must be a user's id")
+            }
             self = .signal(to: to, content: try members.string("content"))
         case "typing": self = .typing
         case "ping": self = .ping

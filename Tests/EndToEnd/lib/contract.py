@@ -157,7 +157,8 @@ class Contract:
                 found += [f"header {name} {difference}" for difference in differences]
         # Headers of ours that the contract does not name.
         names = {name.lower() for name in listed}
-        unnamed = {"event-cursor", "link", "location", "retry-after", "etag"} & set(headers) - names
+        ours = {"event-cursor", "link", "location", "retry-after", "etag", "ratelimit", "ratelimit-policy"}
+        unnamed = ours & set(headers) - names
         return found + [f"header {name} is not in the contract" for name in sorted(unnamed)]
 
     def _body(self, exchange: dict, content: dict, operation: dict) -> list[str]:
@@ -250,7 +251,8 @@ class Contract:
             if not given or name in ("ticket", "resume"):
                 found += [f"granted without {name}"] if parameter.get("required") else []
                 continue
-            # Of several the server takes the first.
+            if place == "query" and schema.get("type") != "array" and len(given) > 1:
+                found.append(f"granted {name}={given}, which has one value")
             value = given if schema.get("type") == "array" else _typed(given[0], schema)
             differences = self.schemas.differences(value, parameter["schema"], of_server=False)
             found += [f"granted {name}={given} {one}" for one in differences]

@@ -80,6 +80,30 @@ struct RequestSwitchStateMachineTests {
         #expect(machine.mayTakeExpress)
     }
 
+    @Test func aBodyThatIsWaitedForIsAskedForBehindTheAnswersBeforeIt() {
+        var machine = Machine()
+        _ = machine.headReceived(isExpress: false)
+        #expect(machine.continueExpected() == true)
+        _ = machine.contentReceived(isEnd: true)
+        _ = machine.headReceived(isExpress: false)
+        #expect(machine.continueExpected() == false)
+        #expect(machine.routerAnswered() == .askForContent)
+        #expect(machine.contentReceived(isEnd: true) == .toRouter)
+        #expect(machine.routerAnswered() == .nothing)
+    }
+
+    @Test func aBodyThatCameUnaskedIsNotAskedFor() {
+        var machine = Machine()
+        _ = machine.headReceived(isExpress: false)
+        _ = machine.contentReceived(isEnd: true)
+        _ = machine.headReceived(isExpress: false)
+        #expect(machine.continueExpected() == false)
+        _ = machine.contentReceived(isEnd: false)
+        #expect(machine.routerAnswered() == .nothing)
+        machine.closed()
+        #expect(machine.continueExpected() == false)
+    }
+
     @Test func aDeclinedRequestIsTheRoutersOnceAndOnlyWhileNobodyAnsweredIt() {
         var machine = Machine()
         _ = machine.headReceived(isExpress: true)

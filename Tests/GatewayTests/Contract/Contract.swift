@@ -83,7 +83,8 @@ struct Contract {
             }
         }
         // Headers of ours that the contract does not name.
-        for name in ["event-cursor", "link", "location", "retry-after"] where answer.headers[name] != nil {
+        let ours = ["event-cursor", "link", "location", "retry-after", "ratelimit", "ratelimit-policy"]
+        for name in ours where answer.headers[name] != nil {
             if !headers.keys.contains(where: { $0.lowercased() == name }) {
                 differences.append("header \(name) is not in the contract")
             }

@@ -50,10 +50,12 @@ struct WebhookTests {
             for url in [
                 "", "example.org", "ftp://example.org", "https://", "https://user:secret@example.org/",
                 "https://example.org/#part", "https://example.org/a b", "https://example.org:99999/",
-                "https://example.org/" + String(repeating: "x", count: 2048), "javascript:alert(1)",
+                "https://example.org/" + String(repeating: "x", count: 2048), "javascript:alert(1)", "HTTPS", ":",
             ] {
                 #expect(try await admin.post("/v1/webhooks", ["url": .string(url)]).field == "url", "\(url)")
             }
+            let loud = try await admin.post("/v1/webhooks", ["url": "HTTPS://EXAMPLE.ORG/X"])
+            #expect(loud.status == 201 && loud.json["url"] == "https://EXAMPLE.ORG/X", "\(loud.text)")
             for types in [["signal"], ["typing"], ["ice-servers.refresh"], ["nothing.*"], ["read.updated"]] {
                 let body: JSONValue = ["url": Self.url, "types": .array(types.map { .string($0) })]
                 #expect(try await admin.post("/v1/webhooks", body).field == "types", "\(types)")
