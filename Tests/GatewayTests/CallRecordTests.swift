@@ -68,6 +68,39 @@ struct CallRecordTests {
         }
     }
 
+    @Test(arguments: [
+        ("closed", "inferred: a connection was closed"), ("inferred: closed", "inferred: a connection was closed"),
+        ("inferred: opened another call", "inferred: opened another call"),
+    ]) func anInferredEndIsToldWithWhatItFollowsFrom(reason: String, told: String) async throws {
+        try await TestServer.run { server in
+            let lobby = try await CallLobby(server)
+            let path = try await lobby.call()
+            try await lobby.answered(path)
+            let (user, now, ids) = (UserID(known: lobby.budi.id), server.clock.now, server.gateway.ids)
+            let device = try await lobby.record(path)["legs"]?.items.last?["device"]?.stringValue
+            try await server.store.write {
+                try $0.leaveCalls(of: user, on: DeviceID(known: device ?? ""), reason: reason, now: now, ids: ids)
+            }
+            let fact = try await lobby.record(path)["diagnosis"]?["facts"]?.items.last?.stringValue ?? ""
+            #expect(fact.hasPrefix("Ended at ") && fact.hasSuffix(" by @budi, \(told)."), "\(fact)")
+        }
+    }
+
+    @Test func whoDeclinedAnOfferEndedTheCall() async throws {
+        try await TestServer.run { server in
+            let lobby = try await CallLobby(server)
+            let path = try await lobby.call(inviting: ["@budi"])
+            try await lobby.join(path, lobby.budi)
+            try await lobby.signal(path, lobby.siti, lobby.budi, ["type": "offer", "sdp": "v=0\r\n"])
+            try await lobby.signal(path, lobby.budi, lobby.siti, ["type": "reject"])
+            let record = try await lobby.record(path)
+            #expect(record["endReason"] == "rejected" && record["endedBy"] == .string(lobby.budi.id))
+            #expect(record["diagnosis"]?["summary"] == "@budi declined the call.")
+            let fact = record["diagnosis"]?["facts"]?.items.last?.stringValue ?? ""
+            #expect(fact.hasSuffix(" by @budi."), "\(fact)")
+        }
+    }
+
     @Test func timelineIsBoundedAndItsEndHasAPlace() async throws {
         try await TestServer.run { server in
             let lobby = try await CallLobby(server)
