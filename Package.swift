@@ -73,6 +73,7 @@ let package = Package(
                 "0008_api_keys.sql",
                 "0009_webhooks.sql",
                 "0010_bridge_outbox_count.sql",
+                "0011_sealed_answers.sql",
             ],
             publicHeadersPath: "include"),
         .target(

@@ -40,6 +40,10 @@ static const unsigned char bridge_outbox_count[] = {
 #embed "0010_bridge_outbox_count.sql"
 };
 
+static const unsigned char sealed_answers[] = {
+#embed "0011_sealed_answers.sql"
+};
+
 static const comblang_migration migrations[] = {
     {"0001_initial", initial, sizeof initial},
     {"0002_calls", calls, sizeof calls},
@@ -51,6 +55,7 @@ static const comblang_migration migrations[] = {
     {"0008_api_keys", api_keys, sizeof api_keys},
     {"0009_webhooks", webhooks, sizeof webhooks},
     {"0010_bridge_outbox_count", bridge_outbox_count, sizeof bridge_outbox_count},
+    {"0011_sealed_answers", sealed_answers, sizeof sealed_answers},
 };
 
 const comblang_migration *comblang_migrations(size_t *count) {

@@ -30,8 +30,10 @@ package final class Registry: Sendable {
         var byUser: [UserID: Readers] = [:]
         var byTicket: [String: Int] = [:]
         var places: [Int: (device: Readers, user: Readers)] = [:]
-        /// When the user's last reader left, for those who have none.
+        /// When the user's last reader left, or polled, for those who have none.
         var lastSeen: [UserID: Timestamp] = [:]
+        /// Whose last reader said goodbye, since somebody last asked for these.
+        var goodbyes: Set<UserID> = []
         /// Those who are there at the other end of a bridge, by their devices here.
         var bridged: [BridgeName: [DeviceID: UserID]] = [:]
 
@@ -65,8 +67,9 @@ package final class Registry: Sendable {
         var polls: Set<Int> = []
         /// ``Place``s that are held, read by or not.
         var placeCount = 0
-        /// When the last reader left, if there is none.
+        /// When the last reader left, or polled, if there is none.
         var lastSeen: Timestamp?
+        var lastPolled: Timestamp?
 
         var isEmpty: Bool { self.streams.isEmpty && self.polls.isEmpty }
         var all: Set<Int> { self.streams.union(self.polls) }
@@ -81,10 +84,10 @@ package final class Registry: Sendable {
             if isPoll { self.polls.insert(id) } else { self.streams.insert(id) }
         }
 
-        /// - parameter now: `nil` if that it was there until now is to be forgotten.
-        func remove(_ id: Int, at now: Timestamp?) {
-            if self.polls.remove(id) == nil { self.streams.remove(id) }
-            if self.isEmpty { self.lastSeen = now }
+        /// - parameter isGoodbye: whether that it was there until now is to be forgotten. What polls goes on polling.
+        func remove(_ id: Int, at now: Timestamp, isGoodbye: Bool) {
+            if self.polls.remove(id) != nil { self.lastPolled = now } else { self.streams.remove(id) }
+            if self.isEmpty { self.lastSeen = isGoodbye ? self.lastPolled : now }
         }
     }
 
@@ -193,12 +196,14 @@ package final class Registry: Sendable {
             guard let entry = state.entries.removeValue(forKey: id) else { return }
             let subscription = entry.reader.subscription
             // Nobody waits for the return of who said goodbye.
-            let seenAt = entry.isGoodbye ? nil : now
-            entry.device.remove(id, at: seenAt)
-            entry.user.remove(id, at: seenAt)
-            if entry.user.isEmpty { state.lastSeen[subscription.user] = nil }
+            entry.device.remove(id, at: now, isGoodbye: entry.isGoodbye)
+            entry.user.remove(id, at: now, isGoodbye: entry.isGoodbye)
+            if entry.user.isEmpty {
+                state.lastSeen[subscription.user] = nil
+                if entry.isGoodbye { state.goodbyes.insert(subscription.user) }
+            }
             state.tidy(entry.device, entry.user, of: subscription)
-            self.signsOfLife.stoppedReading(subscription.device, at: now)
+            self.signsOfLife.stoppedReading(subscription.device, byPoll: subscription.transport == .poll, at: now)
             if let ticket = subscription.ticket, state.byTicket[ticket] == id { state.byTicket[ticket] = nil }
         }
     }
@@ -232,7 +237,7 @@ package final class Registry: Sendable {
         }
     }
 
-    /// Whether the user reads anything, or did not longer ago than `grace`.
+    /// Whether the user reads anything, or did, or polled, not longer ago than `grace`.
     package func isPresent(_ user: UserID, grace: Duration) -> Bool {
         let horizon = self.time.now.advanced(by: .zero - grace)
         return self.state.withLock { state in
@@ -250,16 +255,41 @@ package final class Registry: Sendable {
         }
     }
 
-    /// How the device reads: its newest open stream or waiting poll; `nil` if it has none.
+    /// How the device reads: its newest open stream or waiting poll, else by polls, if it polled within
+    /// ``Limits/leaseHeld``; `nil` if it does not.
     package func transport(of device: DeviceID) -> Transport? {
-        self.state.withLock { state in
+        let open = self.state.withLock { state -> Transport? in
             if state.isBridged(device) { return .bridge }
             return state.byDevice[device]?.all.max().flatMap { state.entries[$0]?.reader.subscription.transport }
         }
+        if let open { return open }
+        let polledAt = self.signsOfLife.polledAt(device)
+        return polledAt.map { self.time.now.duration(since: $0) < Limits.leaseHeld } == true ? .poll : nil
     }
 
     /// The device asked for something just now.
     package func asked(_ device: DeviceID) { self.signsOfLife.asked(device, at: self.time.now) }
+
+    /// The device polled just now: it reads, and its user is there, even if it does not wait for the answer.
+    package func polled(_ subscription: Subscription) {
+        let now = self.time.now
+        self.signsOfLife.polled(subscription.device, at: now)
+        self.state.withLock { state in
+            guard let readers = state.byUser[subscription.user] else {
+                return state.lastSeen[subscription.user] = now
+            }
+            readers.lastPolled = now
+            if readers.isEmpty { readers.lastSeen = now }
+        }
+    }
+
+    /// Those whose last reader said goodbye since this was last asked for, back by now or not.
+    func takeGoodbyes() -> Set<UserID> {
+        self.state.withLock { state in
+            defer { state.goodbyes = [] }
+            return state.goodbyes
+        }
+    }
 
     /// What is known of the device at this moment.
     package func activity(of device: DeviceID) -> DeviceActivity {
@@ -283,7 +313,8 @@ package final class Registry: Sendable {
     /// How many open streams and waiting polls the device has.
     package func readerCount(of device: DeviceID) -> Int { self.wires(of: device).count }
 
-    /// Users with a reader, and those whose last one left not longer ago than `grace`; older ones are forgotten.
+    /// Users with a reader, and those whose last one left, or who polled, not longer ago than `grace`; older ones are
+    /// forgotten.
     package func usersPresent(grace: Duration) -> Set<UserID> {
         let horizon = self.time.now.advanced(by: .zero - grace)
         return self.state.withLock { state in
@@ -299,7 +330,7 @@ package final class Registry: Sendable {
         let now = self.time.now
         self.state.withLock { state in
             for (device, user) in state.bridged[bridge] ?? [:] where devices[device] == nil {
-                self.signsOfLife.stoppedReading(device, at: now)
+                self.signsOfLife.stoppedReading(device, byPoll: false, at: now)
                 state.lastSeen[user] = now
             }
             state.bridged[bridge] = devices.isEmpty ? nil : devices

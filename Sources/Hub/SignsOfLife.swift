@@ -1,7 +1,7 @@
 import Core
 import Synchronization
 
-/// When each device last asked for something, and when its last reader ended; forgotten after a while.
+/// When each device last asked for something or polled, and when its last reader ended; forgotten after a while.
 ///
 /// Two generations, the older of which is dropped whole, so that forgetting costs nothing for a single device. What is
 /// remembered is bounded by the devices that were active within two of them.
@@ -12,6 +12,7 @@ final class SignsOfLife: Sendable {
     private struct Signs {
         var askedAt: Timestamp?
         var readUntil: Timestamp?
+        var polledAt: Timestamp?
     }
 
     private struct State {
@@ -35,8 +36,22 @@ final class SignsOfLife: Sendable {
         self.state.withLock { $0.note(device, at: now) { $0.askedAt = now } }
     }
 
-    func stoppedReading(_ device: DeviceID, at now: Timestamp) {
-        self.state.withLock { $0.note(device, at: now) { $0.readUntil = now } }
+    func polled(_ device: DeviceID, at now: Timestamp) {
+        self.state.withLock { $0.note(device, at: now) { $0.polledAt = now } }
+    }
+
+    func stoppedReading(_ device: DeviceID, byPoll: Bool, at now: Timestamp) {
+        self.state.withLock { state in
+            state.note(device, at: now) { signs in
+                signs.readUntil = now
+                if byPoll { signs.polledAt = now }
+            }
+        }
+    }
+
+    /// `nil` if it did not poll, as far as is remembered.
+    func polledAt(_ device: DeviceID) -> Timestamp? {
+        self.state.withLock { ($0.recent[device] ?? $0.older[device])?.polledAt }
     }
 
     /// As far as it is remembered; whether the device reads is not known here.

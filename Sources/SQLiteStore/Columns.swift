@@ -32,6 +32,14 @@ struct Columns {
         return self.isNull(column) ? nil : self.text(column)
     }
 
+    /// A BLOB.
+    mutating func bytes() -> [UInt8] {
+        let column = self.advance()
+        guard let bytes = sqlite3_column_blob(self.statement, column) else { return [] }
+        let count = Int(sqlite3_column_bytes(self.statement, column))
+        return Array(UnsafeRawBufferPointer(start: bytes, count: count))
+    }
+
     mutating func integer() -> Int64 { sqlite3_column_int64(self.statement, self.advance()) }
 
     mutating func optionalInteger() -> Int64? {

@@ -13,11 +13,21 @@ typealias SQLValue = (any SQLBindable)?
 extension String: SQLBindable {
     /// SQLite's own copy is made (`SQLITE_TRANSIENT`): no pointer of ours outlives the call.
     func bind(to statement: OpaquePointer, at index: Int32) -> Int32 {
-        self.withCString { sqlite3_bind_text(statement, index, $0, Int32(clamping: self.utf8.count), Self.transient) }
+        self.withCString { sqlite3_bind_text(statement, index, $0, Int32(clamping: self.utf8.count), transient) }
     }
-
-    private static let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 }
+
+/// A BLOB.
+extension [UInt8]: SQLBindable {
+    func bind(to statement: OpaquePointer, at index: Int32) -> Int32 {
+        self.withUnsafeBytes {
+            sqlite3_bind_blob(statement, index, $0.baseAddress, Int32(clamping: $0.count), transient)
+        }
+    }
+}
+
+/// `SQLITE_TRANSIENT`, a macro that does not come through.
+private let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 
 extension Int64: SQLBindable {
     func bind(to statement: OpaquePointer, at index: Int32) -> Int32 { sqlite3_bind_int64(statement, index, self) }

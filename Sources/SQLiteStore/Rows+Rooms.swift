@@ -59,16 +59,11 @@ extension Message {
 }
 
 extension IdempotentAnswer {
-    static let columns = "bodyHash, status, headers, body, createdAt"
+    static let columns = "name, sealed, seq, createdAt"
 
-    /// - throws: `DecodingError` if the stored headers are no JSON object.
-    init(_ row: inout Columns) throws {
-        self.init(
-            bodyHash: row.text(), status: Int(row.integer()), headers: try JSON.decode(from: row.text()),
-            body: row.text(), createdAt: row.time())
+    init(_ row: inout Columns) {
+        self.init(name: row.text(), sealed: row.bytes(), seq: row.optionalInteger(), createdAt: row.time())
     }
 
-    func values() throws -> [SQLValue] {
-        [self.bodyHash, self.status, try JSON.text(self.headers), self.body, self.createdAt.milliseconds]
-    }
+    var values: [SQLValue] { [self.name, self.sealed, self.seq, self.createdAt.milliseconds] }
 }

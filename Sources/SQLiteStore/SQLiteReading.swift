@@ -108,12 +108,9 @@ extension SQLiteReading {
         }
     }
 
-    func idempotentAnswer(user: UserID, method: String, path: String, key: String) throws -> IdempotentAnswer? {
-        try self.db.first(
-            """
-            SELECT \(IdempotentAnswer.columns) FROM idempotentAnswer \
-            WHERE user = ?1 AND method = ?2 AND path = ?3 AND key = ?4
-            """, [user.text, method, path, key]
-        ) { try IdempotentAnswer(&$0) }
+    func idempotentAnswer(_ name: String) throws -> IdempotentAnswer? {
+        try self.db.first("SELECT \(IdempotentAnswer.columns) FROM idempotentAnswer WHERE name = ?1", [name]) {
+            IdempotentAnswer(&$0)
+        }
     }
 }

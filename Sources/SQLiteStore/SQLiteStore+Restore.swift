@@ -95,9 +95,6 @@ extension SQLiteStore {
             while new == old || new == former { new = Self.randomEpoch() }
             try db.inTransaction(.immediate) {
                 try db.run("UPDATE meta SET epoch = ?1", [new])
-                // What was written has the same seq in the new epoch.
-                try db.run(
-                    "UPDATE idempotentAnswer SET headers = replace(headers, ?1, ?2)", ["\"\(old).", "\"\(new)."])
                 return .commit
             }
             let takenAt = try db.first("SELECT at FROM event ORDER BY seq DESC LIMIT 1") { $0.time() }

@@ -129,12 +129,10 @@ extension CandidateCount {
 
 extension SQLiteWriter {
     /// Replaces an answer that has outlived its time but was not deleted yet.
-    func insert(_ answer: IdempotentAnswer, user: UserID, method: String, path: String, key: String) throws {
+    func insert(_ answer: IdempotentAnswer) throws {
         try self.db.run(
-            """
-            INSERT OR REPLACE INTO idempotentAnswer (user, method, path, key, \(IdempotentAnswer.columns)) \
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-            """, [user.text, method, path, key] + answer.values())
+            "INSERT OR REPLACE INTO idempotentAnswer (\(IdempotentAnswer.columns)) VALUES (?1, ?2, ?3, ?4)",
+            answer.values)
     }
 
     func deleteExpired(

@@ -74,7 +74,7 @@ struct CallNegotiationTests {
         try script.join(1)
         try script.offer(1, 0)
         let actions = try script.reject(0, 1)
-        #expect(script.call.endReason == .rejected)
+        #expect(script.call.endReason == .rejected && script.call.endedBy == .fixture(0))
         #expect(actions.delivered.isEmpty)
         #expect(actions.last == .forgetAllSignals)
     }

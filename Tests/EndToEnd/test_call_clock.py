@@ -168,6 +168,28 @@ async def changed_its_wire_by_goodbye(server: Server) -> None:
         assert (await ani.get(call))["state"] == "active"
 
 
+async def test_who_polls_again_and_again_reads_by_poll(server_factory):
+    """Also when nobody polls at the very moment of joining, as with curl."""
+    server: Server = server_factory().start()
+    async with pair(server) as (ani, budi, room), Client.admin(server) as admin:
+        calls = []
+        for user in (ani, budi):
+            await user.get("/v1/events")
+        calls.append(await active(ani, budi, room))
+        await ani.post(f"{calls[0]}/leave")
+        async with await reader(ani, "poll", wait=5) as here, await reader(budi, "poll", wait=5) as there:
+            calls.append(await active(ani, budi, room))
+            await ani.post(f"{calls[1]}/leave")
+            for side in (here, there):
+                await side.wait_for("call.ended", 5)
+        for call in calls:
+            record = await admin.get(call.replace("/v1", "/v1/admin"))
+            assert record["transports"] == ["poll"]
+            assert [participant["transport"] for participant in record["participants"]] == ["poll", "poll"]
+        found = await admin.get("/v1/admin/calls", params={"transport": "poll"})
+        assert [f"/v1/calls/{item['id']}" for item in found["items"]] == calls[::-1]
+
+
 async def stayed(server: Server, *wires: str) -> None:
     """Who goes on reading is not lost, whatever the wire, also when it changes or rotates."""
     async with pair(server) as (ani, budi, room), await reader(ani, "poll"):

@@ -1,7 +1,9 @@
 """Every creating POST, three times at once with one `Idempotency-Key`: one effect and three equal answers."""
 
 import asyncio
+import contextlib
 import secrets
+import sqlite3
 from dataclasses import dataclass
 from typing import Awaitable, Callable
 
@@ -176,6 +178,39 @@ async def test_a_refused_request_may_be_put_right_under_its_key(scene: Scene):
         *(scene.siti.request("POST", path, {"content": ""}, headers=key) for _ in range(3)))
     assert [answer.status_code for answer in answers] == [422] * 3
     await scene.siti.post(path, {"content": "x"}, expect=201, headers=key)
+
+
+async def test_what_is_kept_tells_nothing_without_its_key(scene: Scene):
+    room, secret, key = await scene.room(), secrets.token_hex(8), {"Idempotency-Key": secrets.token_hex(8)}
+    path = f"/v1/rooms/{room}/messages"
+    edited, deleted = [
+        (await scene.siti.post(path, {"content": f"{secret} {n}"}, expect=201, headers={"Idempotency-Key": f"{secret}{n}"}))
+        for n in range(2)
+    ]
+    await scene.siti.patch(f"{path}/{edited['id']}", {"content": "harmless"})
+    await scene.siti.delete(f"{path}/{deleted['id']}")
+    call = await scene.siti.post(f"/v1/rooms/{room}/calls", MEDIA, expect=201, headers=key)
+    await scene.admin.ask("POST", "/v1/admin/backups", {}, expect=201, headers=key)
+
+    # The same request shows what there is now.
+    for message, n in ((edited, 0), (deleted, 1)):
+        again = await scene.siti.post(
+            path, {"content": f"{secret} {n}"}, expect=201, headers={"Idempotency-Key": f"{secret}{n}"})
+        assert again == await scene.siti.get(f"{path}/{message['id']}")
+        assert secret not in str(again)
+
+    # Nor does the database have it in any table.
+    database = sqlite3.connect(f"file:{scene.admin.server.data}/comblang.sqlite?mode=ro", uri=True)
+    with contextlib.closing(database):
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        rows = [
+            str(row) for table in tables if not table.startswith("messageFts")
+            for row in database.execute(f'SELECT * FROM "{table}"')
+        ]
+        assert any("harmless" in row for row in rows)
+        assert database.execute("SELECT count(*) FROM idempotentAnswer").fetchone()[0] >= 4
+    for text in (secret, call["leaveToken"], key["Idempotency-Key"]):
+        assert [row[:200] for row in rows if text in row] == []
 
 
 @pytest.mark.parametrize("key", ["", "a b", "ä", "x" * 256])

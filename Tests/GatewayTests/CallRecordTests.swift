@@ -3,6 +3,8 @@ import Foundation
 import Gateway
 import HTTPTypes
 import Hub
+import NIOCore
+import NIOPosix
 import TestSupport
 import Testing
 
@@ -65,6 +67,92 @@ struct CallRecordTests {
             let record = try await lobby.record(path)
             #expect(record["inferred"] == true && record["endedBy"] == .string(lobby.budi.id))
             #expect(record["timeline"]?.items.last?["data"]?["inferred"] == true)
+        }
+    }
+
+    @Test(arguments: [
+        ("closed", "inferred: a connection was closed"), ("inferred: closed", "inferred: a connection was closed"),
+        ("inferred: opened another call", "inferred: opened another call"),
+    ]) func anInferredEndIsToldWithWhatItFollowsFrom(reason: String, told: String) async throws {
+        try await TestServer.run { server in
+            let lobby = try await CallLobby(server)
+            let path = try await lobby.call()
+            try await lobby.answered(path)
+            let (user, now, ids) = (UserID(known: lobby.budi.id), server.clock.now, server.gateway.ids)
+            let device = try await lobby.record(path)["legs"]?.items.last?["device"]?.stringValue
+            try await server.store.write {
+                try $0.leaveCalls(of: user, on: DeviceID(known: device ?? ""), reason: reason, now: now, ids: ids)
+            }
+            let fact = try await lobby.record(path)["diagnosis"]?["facts"]?.items.last?.stringValue ?? ""
+            #expect(fact.hasPrefix("Ended at ") && fact.hasSuffix(" by @budi, \(told)."), "\(fact)")
+        }
+    }
+
+    @Test func whoDeclinedAnOfferEndedTheCall() async throws {
+        try await TestServer.run { server in
+            let lobby = try await CallLobby(server)
+            let path = try await lobby.call(inviting: ["@budi"])
+            try await lobby.join(path, lobby.budi)
+            try await lobby.signal(path, lobby.siti, lobby.budi, ["type": "offer", "sdp": "v=0\r\n"])
+            try await lobby.signal(path, lobby.budi, lobby.siti, ["type": "reject"])
+            let record = try await lobby.record(path)
+            #expect(record["endReason"] == "rejected" && record["endedBy"] == .string(lobby.budi.id))
+            #expect(record["diagnosis"]?["summary"] == "@budi declined the call.")
+            let fact = record["diagnosis"]?["facts"]?.items.last?.stringValue ?? ""
+            #expect(fact.hasSuffix(" by @budi."), "\(fact)")
+        }
+    }
+
+    @Test func whoPollsAgainAndAgainReadsByPoll() async throws {
+        try await TestServer.run { server in
+            let lobby = try await CallLobby(server)
+            for person in [lobby.siti, lobby.budi] { _ = try await person.get("/v1/events") }
+            let path = try await lobby.call(inviting: ["@budi"])
+            try await lobby.answered(path)
+            server.clock.advance(by: .seconds(5))
+            _ = try await lobby.siti.post(path + "/leave")
+            let record = try await lobby.record(path)
+            #expect(record["transports"]?.items == ["poll"])
+            #expect(record["participants"]?.items.map { $0["transport"] } == ["poll", "poll"])
+            #expect(record["legs"]?.items.map { $0["transport"] } == ["poll", "poll"])
+            let admin = try await server.admin()
+            #expect(Self.ids(try await admin.get("/v1/admin/calls?transport=poll")) == [path])
+            #expect(Self.ids(try await admin.get("/v1/admin/calls?transport=sse")) == [])
+        }
+    }
+
+    @Test func whoPollsOnlyAfterJoiningReadsByPoll() async throws {
+        try await TestServer.run { server in
+            let lobby = try await CallLobby(server)
+            let path = try await lobby.call()
+            try await lobby.join(path, lobby.budi)
+            #expect(try await lobby.record(path)["transports"]?.items == [])
+            try await lobby.read(path, lobby.siti)
+            _ = try await lobby.siti.patch(path + "/participants/me", ["media": ["audio": false]])
+            try await lobby.read(path, lobby.budi)
+            #expect(try await lobby.budi.post(path + "/leave").status == 200)
+            let record = try await lobby.record(path)
+            #expect(record["transports"]?.items == ["poll"])
+            #expect(record["participants"]?.items.map { $0["transport"] } == ["poll", "poll"])
+        }
+    }
+
+    @Test func aDeviceThatChangesItsWireIsRecordedOnBoth() async throws {
+        try await TestServer.run { server in
+            let lobby = try await CallLobby(server)
+            _ = try await lobby.siti.get("/v1/events")
+            let path = try await lobby.call()
+            let user = UserID(known: lobby.siti.id)
+            let leg = try await lobby.record(path)["legs"]?.items.first
+            let device = DeviceID(known: leg?["device"]?.stringValue ?? "")
+            let loop = MultiThreadedEventLoopGroup.singleton.next()
+            let stream = try server.gateway.hub.reserve(
+                Subscription(user: user, device: device, scope: .user, filter: .everything, transport: .sse), on: loop)
+            _ = try await lobby.siti.patch(path + "/participants/me", ["media": ["audio": false]])
+            withExtendedLifetime(stream) {}
+            let record = try await lobby.record(path)
+            #expect(record["transports"]?.items == ["sse", "poll"])
+            #expect(record["participants"]?.items.map { $0["transport"] } == ["sse"])
         }
     }
 

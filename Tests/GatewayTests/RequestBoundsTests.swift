@@ -181,4 +181,14 @@ struct RequestBoundsTests {
             #expect(server.log.count == before)
         }
     }
+
+    @Test(arguments: [("x=%00", "U+0000"), ("%00=x", "U+0000"), ("x=%FF", "UTF-8"), ("x=%zz", "UTF-8")])
+    func whatAQueryStringMustNotHoldIsNamed(query: String, told: String) async throws {
+        try await TestServer.run { server in
+            let alice = try await server.signUp("alice")
+            let reply = try await alice.get("/v1/rooms?\(query)")
+            #expect(reply.status == 400 && reply.slug == "invalid-request")
+            #expect(reply.json["detail"]?.stringValue?.contains(told) == true, "\(reply.text)")
+        }
+    }
 }

@@ -127,7 +127,7 @@ struct RoomSocketTests {
             try await budi.send(Frame.masked(Frame.close, Frame.closing(1000)))
             _ = try await budi.close()
             await self.until { !server.gateway.hub.registry.isPresent(UserID(known: budi.userID), grace: .zero) }
-            try await server.turnOfPresence(after: .seconds(60))
+            try await server.turnOfPresence(after: .seconds(10))
             let leave = try await dewi.next("leave")
             #expect(leave["userId"] == .string(budi.userID) && leave["username"] == "Budi")
             #expect(leave["timestamp"]?.intValue == server.clock.now.milliseconds)

@@ -156,24 +156,21 @@ import Testing
         }
     }
 
-    @Test(arguments: StoreKind.allCases) func idempotentAnswersAreKeptByUserMethodPathAndKey(
+    @Test(arguments: StoreKind.allCases) func anIdempotentAnswerIsKeptByItsNameAndReplacedByALaterOne(
         kind: StoreKind
     ) async throws {
         try await kind.runInLobby { store in
-            let answer = IdempotentAnswer(
-                bodyHash: "abc", status: 201, headers: ["Location": "/v1/x", "Event-Cursor": "k3f9.1"],
-                body: "{\"a\":1}", createdAt: .fixture)
-            try await store.write { try $0.insert(answer, user: User.alice.id, method: "POST", path: "/a", key: "k") }
-            try await store.read { reader throws in
-                let found = { (user: UserID, method: String, path: String, key: String) in
-                    try reader.idempotentAnswer(user: user, method: method, path: path, key: key)
-                }
-                #expect(try found(User.alice.id, "POST", "/a", "k") == answer)
-                #expect(try found(User.bob.id, "POST", "/a", "k") == nil)
-                #expect(try found(User.alice.id, "PUT", "/a", "k") == nil)
-                #expect(try found(User.alice.id, "POST", "/b", "k") == nil)
-                #expect(try found(User.alice.id, "POST", "/a", "K") == nil)
-            }
+            let answers = [
+                IdempotentAnswer(name: "a", sealed: [UInt8](0...255), seq: 7, createdAt: .fixture),
+                IdempotentAnswer(name: "b", sealed: [], seq: nil, createdAt: .fixture),
+            ]
+            let later = IdempotentAnswer(name: "a", sealed: [0], seq: nil, createdAt: .fixture)
+            try await store.write { writer in for answer in answers { try writer.insert(answer) } }
+            expect(try await store.read { try $0.idempotentAnswer("a") }, is: answers[0])
+            expect(try await store.read { try $0.idempotentAnswer("b") }, is: answers[1])
+            expect(try await store.read { try $0.idempotentAnswer("A") }, is: nil)
+            try await store.write { try $0.insert(later) }
+            expect(try await store.read { try $0.idempotentAnswer("a") }, is: later)
         }
     }
 
@@ -181,7 +178,6 @@ import Testing
     {
         try await kind.runInLobby { store in
             let late = Timestamp.fixture.advanced(by: .seconds(60))
-            let answer = IdempotentAnswer(bodyHash: "", status: 200, headers: [:], body: "", createdAt: .fixture)
             try await store.write { writer in
                 for (number, time) in [(1, Timestamp.fixture), (2, .fixture), (3, late)] {
                     let id = SessionID.fixture(number)
@@ -190,9 +186,7 @@ import Testing
                     let device = DeviceID(session: id, label: nil)
                     try writer.insert(
                         StreamTicket(hash: "t\(number)", user: User.alice.id, device: device, createdAt: time))
-                    var answer = answer
-                    answer.createdAt = time
-                    try writer.insert(answer, user: User.alice.id, method: "POST", path: "/", key: "k\(number)")
+                    try writer.insert(IdempotentAnswer(name: "k\(number)", sealed: [], seq: nil, createdAt: time))
                 }
             }
             let left = { () async throws -> [Int] in
@@ -200,10 +194,7 @@ import Testing
                     try [
                         (1...3).count { try reader.refreshToken(hash: "r\($0)") != nil },
                         (1...3).count { try reader.streamTicket(hash: "t\($0)") != nil },
-                        (1...3).count {
-                            try reader.idempotentAnswer(
-                                user: User.alice.id, method: "POST", path: "/", key: "k\($0)") != nil
-                        },
+                        (1...3).count { try reader.idempotentAnswer("k\($0)") != nil },
                     ]
                 }
             }

@@ -1,7 +1,5 @@
-import CMigrations
 import Core
 import Foundation
-import GRDB
 import Hub
 import SQLiteStore
 import TestSupport
@@ -49,32 +47,12 @@ struct OutboxCountTests {
     /// What waited when the server was brought up to date counts as well.
     @Test func whatWaitsInADatabaseOfTheVersionBeforeIsCounted() async throws {
         let directory = try TemporaryDirectory()
-        var count = 0
-        let first = try #require(comblang_migrations(&count))
-        let before = UnsafeBufferPointer(start: first, count: count).map { migration in
-            (
-                name: String(cString: migration.name),
-                sql: String(decoding: UnsafeBufferPointer(start: migration.bytes, count: migration.size), as: UTF8.self)
-            )
-        }.prefix { $0.name < "0010" }
-        let queue = try DatabaseQueue(path: directory.path + "/comblang.sqlite")
-        try await queue.write { db in
-            try db.execute(
-                sql: "CREATE TABLE migration (position INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT")
-            for migration in before {
-                try db.execute(sql: migration.sql)
-                try db.execute(sql: "INSERT INTO migration (name) VALUES (?)", arguments: [migration.name])
-            }
-        }
-        try await queue.writeWithoutTransaction { db in
-            try db.execute(
-                sql: """
-                    PRAGMA foreign_keys = OFF;
-                    INSERT INTO bridgeOutbox (seq, bridge, user, message) VALUES
-                        (1, 'near', 'usr_a', 'msg_1'), (2, 'far', 'usr_a', 'msg_2'), (3, 'near', 'usr_b', 'msg_3');
-                    """)
-        }
-        try queue.close()
+        try await directory.makeDatabase(
+            before: "0010",
+            sql: """
+                INSERT INTO bridgeOutbox (seq, bridge, user, message) VALUES
+                    (1, 'near', 'usr_a', 'msg_1'), (2, 'far', 'usr_a', 'msg_2'), (3, 'near', 'usr_b', 'msg_3')
+                """)
         let store = try SQLiteStore.open(directory: directory.path, logger: .quiet)
         expect(store.appliedMigrations.first, is: "0010_bridge_outbox_count")
         expect(try await store.read { try $0.outboxCount(of: Self.bridges[0]) }, is: 2)

@@ -59,9 +59,7 @@ extension MemoryReading {
 
     func usersOnline() throws -> [UserID] { self.state.users.values.filter(\.isOnline).map(\.id).sorted() }
 
-    func idempotentAnswer(user: UserID, method: String, path: String, key: String) throws -> IdempotentAnswer? {
-        self.state.answers[MemoryState.AnswerKey(user: user, method: method, path: path, key: key)]
-    }
+    func idempotentAnswer(_ name: String) throws -> IdempotentAnswer? { self.state.answers[name] }
 
     // MARK: Rooms
 

@@ -228,9 +228,7 @@ final class MemoryWriter: MemoryReading, StoreWriter {
 
     // MARK: Idempotency and housekeeping
 
-    func insert(_ answer: IdempotentAnswer, user: UserID, method: String, path: String, key: String) throws {
-        self.state.answers[MemoryState.AnswerKey(user: user, method: method, path: path, key: key)] = answer
-    }
+    func insert(_ answer: IdempotentAnswer) throws { self.state.answers[answer.name] = answer }
 
     func deleteExpired(
         answersBefore: Timestamp, ticketsBefore: Timestamp, sessionsUnusedBefore: Timestamp, limit: Int

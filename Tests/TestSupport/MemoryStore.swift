@@ -68,13 +68,6 @@ struct MemoryState: Sendable {
         var user: UserID
     }
 
-    struct AnswerKey: Hashable {
-        var user: UserID
-        var method: String
-        var path: String
-        var key: String
-    }
-
     var trimmedThrough: Int64 = 0
     var tail: Int64 = 0
     /// Ascending by seq.
@@ -101,7 +94,7 @@ struct MemoryState: Sendable {
     var deadlines: [CallID: Timestamp] = [:]
     /// Ascending by seq.
     var pendingSignals: [PendingSignal] = []
-    var answers: [AnswerKey: IdempotentAnswer] = [:]
+    var answers: [String: IdempotentAnswer] = [:]
     var bridging = MemoryBridges()
     var backups: [BackupID: Backup] = [:]
     /// In the order in which they were written.

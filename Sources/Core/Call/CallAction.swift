@@ -93,7 +93,7 @@ package enum CallRecordEntry: Hashable, Sendable {
     case roomArchived(by: UserID?)
     /// What was given as the reason for ending the call.
     case reason(String, by: UserID)
-    /// `isInferred`: nobody asked for it; it follows from a connection that was closed.
+    /// `isInferred`: nobody asked for it; why the user left says what it follows from.
     case ended(CallEndReason, by: UserID?, isInferred: Bool = false)
 
     /// A participant who speaks frames left as their only peer did.

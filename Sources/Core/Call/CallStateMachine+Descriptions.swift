@@ -109,7 +109,7 @@ extension CallStateMachine {
                 id: signal.id, type: .reject, route: route, createdAt: signal.at,
                 payload: JSONObjectText.adding("offer", pending.signal, to: signal.payload)))
         let record = CallAction.record(.rejectedOffer(pending.signal, from: route.from, to: route.to))
-        let departure = self.decline(pending, .rejected(reason), at: signal.at)
+        let departure = self.decline(pending, .rejected(reason, by: route.from), at: signal.at)
         return self.telling(delivery, pending.from, before: [record] + departure)
     }
 

@@ -133,7 +133,7 @@ extension CallStateMachine {
     ///
     /// - parameters:
     ///   - device: `nil` when a leave token proved the leg.
-    ///   - isInferred: nobody asked for it; it follows from a connection that was closed, and the record says so.
+    ///   - isInferred: nobody asked for it; `reason` says what it follows from, and the record says so.
     /// - throws: ``Problem`` `joined-elsewhere`: another device of the user owns the place, and stays.
     package mutating func left(
         _ user: UserID, device: DeviceID?, reason: String?, isInferred: Bool = false, at now: Timestamp
@@ -225,7 +225,7 @@ extension CallStateMachine {
     /// Ends the call, or lets it ring on, when somebody's departure leaves too few.
     private mutating func settle(after user: UserID, _ departure: Departure, at now: Timestamp) -> [CallAction] {
         let joined = self.joined
-        let actor = departure.isOwnDoing ? user : nil
+        let actor = departure.isOwnDoing ? departure.decliner ?? user : nil
         let isInferred = departure.isInferred
         if self.isAnswered {
             return joined.count < 2 ? self.end(departure.answered, by: actor, isInferred: isInferred, at: now) : []

@@ -130,6 +130,15 @@ package struct CallStateMachine: Sendable {
                 transport: joining.transport, joinedAt: now))
     }
 
+    /// The record tells how those read who have joined. Nobody is told.
+    mutating func readerSeen(_ user: UserID, device: DeviceID, transport: Transport) {
+        guard let participant = self.participant(user), participant.state == .joined, participant.device == device,
+            participant.transport != transport, let leg = participant.leg
+        else { return }
+        self.change(user) { $0.transport = transport }
+        self.changeLeg(leg) { $0.transport = transport }
+    }
+
     mutating func closeLeg(_ leg: LegID?, _ reason: LegEndReason, at now: Timestamp) {
         guard let leg else { return }
         self.changeLeg(leg) { leg in

@@ -10,17 +10,20 @@ struct Departure: Hashable, Sendable {
     let unanswered: CallEndReason
     /// How it ends if somebody had.
     var answered = CallEndReason.completed
-    /// Whether the call is then ended by the user, and not by the server's clock.
+    /// Whether the call is then ended by somebody, and not by the server's clock.
     var isOwnDoing = true
-    /// Whether nobody asked for it: it follows from a connection that was closed.
+    /// Whose doing it is, if not the user's own.
+    var decliner: UserID?
+    /// Whether nobody asked for it: it follows from a connection that was closed, or from what was done elsewhere.
     var isInferred = false
 
     static func left(_ reason: String?, isInferred: Bool = false) -> Departure {
         Departure(state: .left, reason: reason, leg: .left, unanswered: .cancelled, isInferred: isInferred)
     }
 
-    static func rejected(_ reason: String?) -> Departure {
-        Departure(state: .rejected, reason: reason, leg: .rejected, unanswered: .rejected)
+    /// - parameter decliner: who declined an offer of the user's; `nil` for a user who declined a ring.
+    static func rejected(_ reason: String?, by decliner: UserID? = nil) -> Departure {
+        Departure(state: .rejected, reason: reason, leg: .rejected, unanswered: .rejected, decliner: decliner)
     }
 
     static let removed = Departure(state: .left, reason: "removed", leg: .removed, unanswered: .cancelled)

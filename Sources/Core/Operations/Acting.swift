@@ -7,6 +7,8 @@ package struct Acting: Sendable {
     package let ids: IDSource
     /// Which request it is, for the audit log; known of admins' requests.
     package let origin: RequestOrigin
+    /// How the device reads at this moment, for the record of a call that it is in; `nil` if that is not known.
+    package private(set) var transport: Transport?
 
     package init(
         user: User, device: DeviceID, now: Timestamp, ids: IDSource, origin: RequestOrigin = RequestOrigin()
@@ -16,6 +18,13 @@ package struct Acting: Sendable {
         self.now = now
         self.ids = ids
         self.origin = origin
+    }
+
+    /// The same, of a device that reads like this.
+    package func reading(by transport: Transport?) -> Acting {
+        var acting = self
+        acting.transport = transport
+        return acting
     }
 }
 

@@ -6,6 +6,8 @@ struct CallInput {
     let actor: UserID?
     let now: Timestamp
     let ids: IDSource
+    /// By which device the actor asks, and how it reads at this moment; `nil` if that is not known.
+    var reading: (device: DeviceID, transport: Transport)?
 }
 
 /// What carrying out a decision came to.
@@ -29,6 +31,10 @@ extension StoreWriter {
     ) throws -> CallOutcome {
         guard let old = input.old else { throw Problem.notFound }
         var machine = CallStateMachine(old, joinedMax: joinedMax)
+        // A short call is over before its leases are looked at.
+        if let actor = input.actor, let (device, transport) = input.reading {
+            machine.readerSeen(actor, device: device, transport: transport)
+        }
         let actions: [CallAction]
         do throws(Problem) {
             actions = try decision(&machine)

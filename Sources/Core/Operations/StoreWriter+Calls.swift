@@ -267,6 +267,8 @@ extension CallStateMachine {
 
 extension CallInput {
     init(old: CallRows?, as acting: Acting) {
-        self.init(old: old, actor: acting.user.id, now: acting.now, ids: acting.ids)
+        self.init(
+            old: old, actor: acting.user.id, now: acting.now, ids: acting.ids,
+            reading: acting.transport.map { (acting.device, $0) })
     }
 }

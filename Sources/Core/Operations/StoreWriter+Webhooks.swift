@@ -73,7 +73,8 @@ extension StoreWriter {
         let bounds = try self.logBounds()
         guard case .resumed(let seq) = bounds.resume(from: cursor) else {
             throw Problem(
-                .cursorExpired, "The log begins behind \(bounds.trimmedThrough)",
+                .cursorExpired,
+                "The log holds what came behind \(bounds.epoch).\(bounds.trimmedThrough) up to \(bounds.tailCursor)",
                 members: ["cursor": .string(bounds.tailCursor.description)])
         }
         let record = AuditRecord(.webhookChanged, of: id.text, ["redeliverAfter": .string(cursor.description)])

@@ -203,9 +203,17 @@ extension CallDetails {
         if counts.expired > 0 { facts.append("\(counts.expired) signals were not delivered in time.") }
         if counts.dropped > 0 { facts.append("\(counts.dropped) candidates were refused.") }
         if let endedAt = call.endedAt {
-            let inferred = call.isInferred ? ", as a connection was closed" : ""
-            facts.append("Ended at \(endedAt) by \(self.name(call.endedBy))\(inferred).")
+            facts.append("Ended at \(endedAt) by \(self.name(call.endedBy))\(self.inference ?? "").")
         }
         return facts
+    }
+
+    /// What an end that nobody asked for follows from: why who ended it left.
+    private var inference: String? {
+        guard self.call.isInferred else { return nil }
+        let departure = self.entries("participant").last { $0.user == self.call.endedBy && $0.text("state") == "left" }
+        guard let reason = departure?.text("reason") else { return ", inferred" }
+        let cause = reason.trimmingPrefix("inferred: ")
+        return ", inferred: \(cause == "closed" ? "a connection was closed" : cause)"
     }
 }

@@ -167,7 +167,7 @@ package protocol StoreReader {
 
     // MARK: Idempotency
 
-    func idempotentAnswer(user: UserID, method: String, path: String, key: String) throws -> IdempotentAnswer?
+    func idempotentAnswer(_ name: String) throws -> IdempotentAnswer?
 }
 
 /// One page of a room's history, or of all rooms'.
@@ -196,21 +196,20 @@ package struct MessageQuery: Hashable, Sendable {
     }
 }
 
-/// The 2xx answer to a POST with an `Idempotency-Key`, as it was given the first time.
+/// The 2xx answer to a POST with an `Idempotency-Key`, sealed by that key, which only its client has: neither the
+/// database nor a backup of it tells what was answered, or to what.
 package struct IdempotentAnswer: Hashable, Sendable {
-    /// SHA-256 of the request body, hex.
-    package var bodyHash: String
-    package var status: Int
-    /// `Location` and `Event-Cursor`, as sent.
-    package var headers: [String: String]
-    package var body: String
+    /// Made of the user, the method, the path and the key, none of which it tells.
+    package var name: String
+    package var sealed: [UInt8]
+    /// Of the write's last event; `nil` if it logged none.
+    package var seq: Int64?
     package var createdAt: Timestamp
 
-    package init(bodyHash: String, status: Int, headers: [String: String], body: String, createdAt: Timestamp) {
-        self.bodyHash = bodyHash
-        self.status = status
-        self.headers = headers
-        self.body = body
+    package init(name: String, sealed: [UInt8], seq: Int64?, createdAt: Timestamp) {
+        self.name = name
+        self.sealed = sealed
+        self.seq = seq
         self.createdAt = createdAt
     }
 }

@@ -126,7 +126,8 @@ package protocol StoreWriter: StoreReader {
 
     // MARK: Idempotency and housekeeping
 
-    func insert(_ answer: IdempotentAnswer, user: UserID, method: String, path: String, key: String) throws
+    /// Replaces one of the same name.
+    func insert(_ answer: IdempotentAnswer) throws
     /// Deletes idempotent answers, tickets and refresh tokens made before the given times; at most `limit` of each.
     func deleteExpired(
         answersBefore: Timestamp, ticketsBefore: Timestamp, sessionsUnusedBefore: Timestamp, limit: Int) throws

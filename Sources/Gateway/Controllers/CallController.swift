@@ -103,8 +103,9 @@ struct CallController: Sendable {
         let peer = try UserReference(body.to, field: "to")
         let content = try body.content()
         let registry = self.gateway.hub.registry
+        let transport = try self.transport(context)
         return try await self.gateway.write(request, context, body: bytes, creating: true) { store, acting in
-            let receipt = try store.sendSignal(id, to: peer, content, as: acting)
+            let receipt = try store.sendSignal(id, to: peer, content, as: acting.reading(by: transport))
             var readerCount = 0
             if let event = receipt.event, let device = receipt.device {
                 readerCount = registry.readerCount(of: device, for: event)
@@ -127,8 +128,10 @@ struct CallController: Sendable {
     @Sendable private func changeParticipant(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let id = try context.identifier("call", as: CallID.self)
         let body = try await request.readBody().decode(ParticipantChangeRequest.self)
+        let transport = try self.transport(context)
         return try await self.gateway.write(request, context) { store, acting in
-            try Answer(
+            let acting = acting.reading(by: transport)
+            return try Answer(
                 .ok, store.changeParticipant(id, media: body.media, connection: body.connection, as: acting))
         }
     }
@@ -189,7 +192,8 @@ struct CallController: Sendable {
             id = try context.identifier("call", as: CallID.self)
             var known = context
             known.client = self.gateway.clientAddress(request, context)
-            leaver = .user(self.gateway.acting(as: identity, for: known))
+            let transport = self.gateway.hub.registry.transport(of: identity.device)
+            leaver = .user(self.gateway.acting(as: identity, for: known).reading(by: transport))
         }
         return try await self.urgently(request, context, as: user) { try operation($0, id, body.reason, leaver) }
     }

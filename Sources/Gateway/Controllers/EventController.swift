@@ -51,6 +51,7 @@ struct EventController {
                 return try (admission, Self.missed(admission, limit: limit, in: store))
             }
             let (admission, missed) = found
+            self.gateway.hub.registry.polled(admission.subscription)
             let remaining = ContinuousClock.now.duration(to: deadline)
             let mayWait = remaining > .zero && self.isServing
             var page = try self.immediatePage(admission, missed, mayWait: mayWait)

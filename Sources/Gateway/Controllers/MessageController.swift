@@ -115,6 +115,7 @@ extension Answer {
     /// A message by its hand-written encoding.
     fileprivate init(_ status: HTTPResponse.Status, _ message: Message, _ author: User, location: Bool = false) throws {
         self.init(status: status, body: Data(MessagePayload(message, author).text.utf8))
+        self.message = message.id
         if location { self.location = "/v1/rooms/\(message.room)/messages/\(message.id)" }
     }
 }

@@ -17,7 +17,7 @@ struct WebhookController: Sendable {
         admin.get("/v1/webhooks/:webhook/attempts", use: self.listAttempts)
     }
 
-    /// The answer that an `Idempotency-Key` keeps holds the secret, which the database has anyway.
+    /// The answer that an `Idempotency-Key` keeps holds the secret, sealed by that key.
     @Sendable private func create(_ request: Request, _ context: GatewayContext) async throws -> Response {
         let bytes = try await request.readBody()
         let body = try bytes.decode(NewWebhookRequest.self)

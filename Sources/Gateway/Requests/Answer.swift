@@ -18,6 +18,9 @@ package struct Answer: Sendable {
     package var headers: HTTPFields = [:]
     /// The write is kept, as it tells of the refusal, but the request is answered with this.
     package var refusal: Problem?
+    /// The message that the body shows. A repeated request is answered with the message as it then is: what was deleted
+    /// or edited is kept nowhere.
+    package var message: MessageID?
 
     package static let noContent = Answer(status: .noContent, body: nil)
 

@@ -31,12 +31,13 @@ extension Gateway {
 
     /// What a write does in its savepoint: it happens once for each key, and its answer names its last event.
     ///
-    /// - throws: what `operation` throws; ``Problem`` `idempotency-key-reused`.
+    /// - throws: what `operation` throws; ``Problem`` `idempotency-key-reused`; those of reading a message that was
+    ///   posted and may not be read any more.
     func answer(
         in store: any StoreWriter, _ acting: Acting, _ idempotency: IdempotencyKey?,
         _ operation: (any StoreWriter, Acting) throws -> Answer
     ) throws -> Answer {
-        if let idempotency, let kept = try idempotency.keptAnswer(in: store, at: acting.now) {
+        if let idempotency, let kept = try idempotency.answer(in: store, acting, epoch: self.hub.epoch) {
             if let call = idempotency.call(of: kept) { try store.count(CallCounts(retried: 1), of: call) }
             return kept
         }
@@ -67,61 +68,5 @@ extension Gateway {
     /// The asking user, now.
     package func acting(as identity: Identity) -> Acting {
         Acting(user: identity.user, device: identity.device, now: self.time.now, ids: self.ids)
-    }
-}
-
-/// An `Idempotency-Key` with what it is bound to.
-struct IdempotencyKey: Sendable {
-    private let user: UserID
-    private let method: String
-    private let path: String
-    private let key: String
-    private let bodyHash: String
-
-    /// `nil` if the request carries none.
-    ///
-    /// - throws: ``Problem`` `validation-failed` for a key of another shape.
-    init?(_ key: String?, method: String, path: String, body: BodyBytes?, user: UserID) throws(Problem) {
-        guard let key else { return nil }
-        guard (1...Limits.idempotencyKeyCharactersMax).contains(key.utf8.count),
-            key.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
-        else {
-            throw .invalid(
-                "Idempotency-Key", "must be 1 to \(Limits.idempotencyKeyCharactersMax) visible ASCII characters")
-        }
-        self.user = user
-        self.method = method
-        self.path = path
-        self.key = key
-        self.bodyHash = (body ?? BodyBytes(data: Data())).hash
-    }
-
-    func keptAnswer(in store: any StoreWriter, at now: Timestamp) throws -> Answer? {
-        guard
-            let kept = try store.idempotentAnswer(user: self.user, method: self.method, path: self.path, key: self.key),
-            now.duration(since: kept.createdAt) < Limits.idempotencyKept
-        else { return nil }
-        guard kept.bodyHash == self.bodyHash else { throw Problem(.idempotencyKeyReused) }
-        var answer = Answer(status: .init(code: kept.status), body: kept.body.isEmpty ? nil : Data(kept.body.utf8))
-        answer.location = kept.headers["Location"]
-        answer.cursor = kept.headers["Event-Cursor"].flatMap { Cursor($0) }
-        return answer
-    }
-
-    /// The call that the request is about, or that it made; `nil` for none.
-    func call(of kept: Answer) -> CallID? {
-        let prefix = "/v1/calls/"
-        let path = [self.path, kept.location ?? ""].first { $0.hasPrefix(prefix) }
-        return path.flatMap { CallID($0.dropFirst(prefix.count).prefix { $0 != "/" }) }
-    }
-
-    func keep(_ answer: Answer, in store: any StoreWriter, at now: Timestamp) throws {
-        var headers: [String: String] = [:]
-        headers["Location"] = answer.location
-        headers["Event-Cursor"] = answer.cursor?.description
-        let kept = IdempotentAnswer(
-            bodyHash: self.bodyHash, status: answer.status.code, headers: headers,
-            body: answer.body.map { String(decoding: $0, as: UTF8.self) } ?? "", createdAt: now)
-        try store.insert(kept, user: self.user, method: self.method, path: self.path, key: self.key)
     }
 }

@@ -21,10 +21,11 @@ package struct Query: Sendable {
         for field in (text ?? "").split(separator: "&") {
             let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             let decoded = parts.map { $0.replacing("+", with: " ").removingPercentEncoding }
-            guard let name = decoded[0], let value = decoded.count == 2 ? decoded[1] : "", !name.contains("\0"),
-                !value.contains("\0")
-            else {
+            guard let name = decoded[0], let value = decoded.count == 2 ? decoded[1] : "" else {
                 throw Problem(.invalidRequest, "The query string is not valid UTF-8 in percent-encoding")
+            }
+            guard !name.contains("\0"), !value.contains("\0") else {
+                throw Problem(.invalidRequest, "The query string must not hold the character U+0000 (%00)")
             }
             // An empty one counts as absent.
             guard !value.isEmpty else { continue }

@@ -70,6 +70,9 @@ struct WebhookTests {
             #expect(try await admin.post("/v1/webhooks/\(made.id)/redeliver", ["after": "x"]).field == "after")
             let gone = try await admin.post("/v1/webhooks/\(made.id)/redeliver", ["after": "0000.7"])
             #expect(gone.slug == "cursor-expired")
+            // The detail is true of a cursor of the future, too.
+            let tail = try #require(made.json["cursor"]?.stringValue)
+            #expect(gone.json["detail"]?.stringValue?.contains("up to \(tail)") == true, "\(gone.text)")
         }
     }
 

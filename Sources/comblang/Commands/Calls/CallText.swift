@@ -56,7 +56,7 @@ enum CallText {
         facts.add("room", call.cell("room"))
         facts.add("made", Self.time(call["createdAt"]) + " UTC by " + person(call["initiator"]))
         if call["state"] == .string("ended") {
-            let inferred = call["inferred"] == .bool(true) ? ", inferred from a closed connection" : ""
+            let inferred = call["inferred"] == .bool(true) ? ", inferred" : ""
             let end = "\(call.cell("endReason")), by \(person(call["endedBy"]))\(inferred)"
             facts.add("ended", "\(Self.time(call["endedAt"])) UTC as \(end)")
         } else {
