@@ -72,7 +72,8 @@ const REJOINS_MAX = 3;
  * What went wrong: an RFC 9457 problem of the server, or one of the module's own.
  *
  * `slug` is the last part of the problem's `type` (`/problems/<slug>`). The module's own are `network` (no answer),
- * `unexpected-answer` (one that is not Comblang's: a proxy's), `signed-out`, `closed` and `media` (no camera).
+ * `unexpected-answer` (one that is not Comblang's: a proxy's), `aborted` (by the `signal` that was given),
+ * `signed-out`, `closed` and `media` (no camera).
  */
 export class Problem extends Error {
     /**
@@ -602,8 +603,10 @@ export class Comblang extends Emitter {
             try {
                 return await this.#ask(method, path, options, token, key);
             } catch (error) {
+                if (options.signal?.aborted) {
+                    throw new Problem("aborted", "Aborted by the signal", { cause: options.signal.reason });
+                }
                 const problem = Problem.from(error);
-                if (options.signal?.aborted) throw problem;
                 if (problem.status === 401 && token && !this.fixedToken && !hasRenewed) {
                     hasRenewed = true;
                     await this.renew(token);
