@@ -1031,7 +1031,7 @@ export class EventStream extends Emitter {
     #closing = new AbortController();
     /** @type {TabShare | null} */
     #share = null;
-    /** @type {(() => void) | null} */
+    /** @type {{ resolve: () => void, reject: (problem: Problem) => void } | null} */
     #located = null;
 
     /** @param {Comblang} comblang @param {EventStreamOptions} [options] */
@@ -1058,10 +1058,13 @@ export class EventStream extends Emitter {
         this.state = "connecting";
         /**
          * Fulfilled when the position is known from which on nothing is missed; what happens afterwards will come,
-         * even if no wire is open yet.
+         * even if no wire is open yet. Rejected with the {@link Problem} that closed the stream before that; `closed`
+         * if it was {@link close}.
          * @type {Promise<void>}
          */
-        this.ready = new Promise((resolve) => { this.#located = resolve; });
+        this.ready = new Promise((resolve, reject) => { this.#located = { resolve, reject }; });
+        // Nobody has to ask: an `error` event tells the same.
+        this.ready.catch(() => {});
     }
 
     /** Of polls; a stream's is the same with `/stream`. */
@@ -1096,7 +1099,7 @@ export class EventStream extends Emitter {
         this.#candidate?.close();
         this.#current?.close();
         this.#share?.close();
-        this.#located?.();
+        this.#located?.reject(new Problem("closed", "The stream was closed"));
     }
 
     /** Tries anew, at once: the network changed. Nothing is lost, as the cursor stays. */
@@ -1124,6 +1127,7 @@ export class EventStream extends Emitter {
     /** @param {Problem} problem */
     #fail(problem) {
         if (this.state === "closed") return;
+        this.#located?.reject(problem);
         this.close();
         this.emit("error", problem);
     }
@@ -1155,7 +1159,7 @@ export class EventStream extends Emitter {
             }
         }
         this.#attempt = 0;
-        this.#located?.();
+        if (this.state !== "closed") this.#located?.resolve();
     }
 
     /**
