@@ -1,10 +1,9 @@
 // The page at `/`: rooms, chat and video calls, all by the module that everybody gets. The texts are the application's.
 
 import { Comblang, Problem } from "/client/comblang.js";
+import { $, explain, make } from "/client/parts.js";
 
 const comblang = new Comblang();
-/** @template {HTMLElement} T @param {string} id @returns {T} */
-const $ = (id) => document.getElementById(id);
 const HISTORY = 100;
 /** Messages on the page; older ones are a request away. */
 const SHOWN_MAX = 500;
@@ -21,37 +20,7 @@ const endedCalls = new Set();
 let call = null;
 let isCalling = false;
 
-// MARK: Small parts
-
-/** @param {string} tag @param {Record<string, any>} [properties] @param {...(Node | string)} children */
-function make(tag, properties = {}, ...children) {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-}
-
-/** What went wrong, in the words of the page. */
-function explain(error) {
-    const problem = Problem.from(error);
-    const known = {
-        "network": "Server tidak bisa dihubungi. Coba lagi.",
-        "signed-out": "Sesi sudah berakhir. Masuk lagi.",
-        "unauthorized": "Nama pengguna atau kata sandi salah.",
-        "account-suspended": "Akun ini ditangguhkan. Hubungi admin.",
-        "registration-closed": "Pendaftaran ditutup. Masuk dengan akunmu.",
-        "invite-required": "Pendaftaran di sini hanya dengan undangan.",
-        "rate-limited": "Terlalu banyak permintaan. Tunggu sebentar.",
-        "name-taken": "Nama itu sudah dipakai. Pilih yang lain.",
-        "media": "Gagal akses kamera/mic! Pastikan izin sudah diberikan di peramban.",
-        "call-ended": "Panggilan itu sudah berakhir.",
-        "call-full": "Panggilan sudah penuh.",
-        "joined-elsewhere": "Kamu sudah ikut panggilan ini di perangkat lain.",
-        "room-archived": "Ruang ini sudah diarsipkan.",
-        "not-a-member": "Kamu bukan anggota ruang ini.",
-        "forbidden": "Kamu tidak boleh melakukan ini.",
-    };
-    return known[problem.slug] ?? `${problem.message} (${problem.slug})`;
-}
+// MARK: The log's lines, and buttons
 
 /** A line in the log that nobody wrote. */
 function say(text, isBad = false) {
