@@ -6,6 +6,7 @@
  *
  *     const comblang = new Comblang({ url: "https://chat.example.org" });
  *     await comblang.signUp({ username: "budi" });
+ *     await comblang.request("PUT", "/v1/rooms/lobby/members/me");
  *     const stream = comblang.events();
  *     stream.on("event", (event) => console.log(event.type, event.data));
  *     const call = await comblang.startCall("lobby", { audio: true, video: true });
