@@ -99,6 +99,66 @@ async def test_a_member_is_rung_and_declines_or_answers(server_factory):
         assert not budi.complaints and not dewi.complaints, budi.complaints + dewi.complaints
 
 
+async def test_names_of_any_length_and_direction_keep_to_themselves(server_factory):
+    """Long ones squeeze nothing, and those that turn the direction turn only themselves."""
+    server = server_factory(**ICE).start()
+    async with chromium() as browser:
+        narrow = {"is_mobile": True, "has_touch": True}
+        siti = await Visitor.come(
+            browser, server.url, "Siti" + "W" * 50, viewport={"width": 320, "height": 640}, color_scheme="light", **narrow)
+        budi = await Visitor.come(
+            browser, server.url, "Budi \u202eIDUB", viewport={"width": 360, "height": 740}, color_scheme="dark", **narrow)
+        for visitor in (siti, budi):
+            await visitor.enter()
+        await siti.say("Halo, Budi!")
+        await budi.say("\u0645\u0631\u062d\u0628\u0627")
+        for visitor in (siti, budi):
+            await visitor.page.wait_for_selector("text=Halo, Budi!")
+            await visitor.wait_for("document.querySelectorAll('.message').length === 2", "both messages")
+            times = await visitor.page.evaluate(
+                "[...document.querySelectorAll('.message time')].map((one) => one.getClientRects().length)")
+            assert times == [1, 1], "the time is in one line"
+            await visitor.has_nothing_beside_the_window()
+        await siti.page.click("#call")
+        await budi.page.wait_for_selector(".message:not(.mine) button.main")
+        for visitor in (siti, budi):
+            await visitor.page.evaluate("document.querySelector('#members-box').open = true")
+        for where in (".message .who", "#members", "#me"):
+            # Text of the name outside of `bdi` would turn what follows it.
+            bare = await budi.page.evaluate(
+                """(where) => [...document.querySelectorAll(where)].filter((one) => {
+                    const rest = one.cloneNode(true);
+                    for (const name of rest.querySelectorAll("bdi")) name.remove();
+                    return /Siti|Budi/.test(rest.textContent);
+                }).length""", where)
+            assert bare == 0, where
+        await budi.page.click(".message:not(.mine) button.main")
+        await siti.page.wait_for_selector("#ring-accept")
+        assert "IDUB" in await siti.page.inner_text("#ring-text bdi")
+        await siti.picture("page-narrow-light")
+        await budi.picture("page-narrow-dark")
+
+
+async def test_what_is_too_long_is_counted_as_the_server_counts(server):
+    async with chromium() as browser:
+        siti = await Visitor.come(browser, server.url, "Siti", **DESK)
+        await siti.page.fill("#name", "\N{GRINNING FACE}" * 65)
+        await siti.page.press("#name", "Enter")
+        assert "65 karakter, paling banyak 64" in await siti.page.evaluate(
+            "document.querySelector('#name').validationMessage")
+        await siti.enter()
+        # All of them count as one, though they are two units of UTF-16.
+        await siti.say("\N{GRINNING FACE}" * 32_000)
+        await siti.wait_for("document.querySelectorAll('.message').length === 1", "it is said")
+        await siti.say("\N{GRINNING FACE}" * 32_001)
+        message = await siti.page.evaluate("document.querySelector('#text').validationMessage")
+        assert message == "Pesan terlalu panjang: 32.001 karakter, paling banyak 32.000."
+        assert len(await siti.page.input_value("#text")) == 32_001, "what was written is kept"
+        await siti.say("Halo")
+        await siti.wait_for("document.querySelectorAll('.message').length === 2", "it is said")
+        assert not siti.complaints, siti.complaints
+
+
 async def test_what_was_written_is_kept_when_the_server_is_away(server):
     async with chromium() as browser:
         siti = await Visitor.come(browser, server.url, "Siti", **DESK)
