@@ -1,7 +1,7 @@
 // The page at `/`: rooms, chat and video calls, all by the module that everybody gets. The texts are the application's.
 
 import { Comblang, Problem } from "/client/comblang.js";
-import { $, explain, make } from "/client/parts.js";
+import { $, bound, explain, make } from "/client/parts.js";
 
 const comblang = new Comblang();
 const HISTORY = 100;
@@ -80,6 +80,10 @@ function showInvite(code) {
     $("invite-label").hidden = $("invite").hidden = false;
     $("invite").value = code;
 }
+
+bound($("name"), 64, "Nama");
+bound($("room-title"), 200, "Judul");
+bound($("text"), 32_000, "Pesan");
 
 const invited = new URLSearchParams(location.search).get("invite");
 if (invited) showInvite(invited);

@@ -12,6 +12,18 @@ export function make(tag, properties = {}, ...children) {
     return element;
 }
 
+/** Says when a field has more characters than the server takes. `maxlength` would count most emoji twice, and cut. */
+export function bound(input, charactersMax, what) {
+    input.addEventListener("input", () => {
+        const count = input.value.length <= charactersMax ? 0 : [...input.value].length;
+        const isTooLong = count > charactersMax;
+        const wasTooLong = input.validity.customError;
+        const [has, may] = [count, charactersMax].map((number) => number.toLocaleString("id"));
+        input.setCustomValidity(isTooLong ? `${what} terlalu panjang: ${has} karakter, paling banyak ${may}.` : "");
+        if (isTooLong && !wasTooLong) input.reportValidity();
+    });
+}
+
 /** What went wrong, in the words of the page. */
 export function explain(error) {
     const problem = Problem.from(error);
