@@ -1,7 +1,7 @@
 // The page at `/`: rooms, chat and video calls, all by the module that everybody gets. The texts are the application's.
 
 import { Comblang, Problem } from "/client/comblang.js";
-import { $, bound, explain, make } from "/client/parts.js";
+import { $, bound, explain, make, named } from "/client/parts.js";
 
 const comblang = new Comblang();
 const HISTORY = 100;
@@ -23,8 +23,13 @@ let isCalling = false;
 // MARK: The log's lines, and buttons
 
 /** A line in the log that nobody wrote. */
-function say(text, isBad = false) {
-    append(make("p", { className: isBad ? "system bad" : "system", textContent: text }));
+function say(...text) {
+    append(make("p", { className: "system" }, ...text));
+}
+
+/** A line that says what failed. */
+function complain(error) {
+    append(make("p", { className: "system bad" }, explain(error)));
 }
 
 let isAtEnd = true;
@@ -51,7 +56,7 @@ function doing(element, action) {
         try {
             await action();
         } catch (error) {
-            say(explain(error), true);
+            complain(error);
         } finally {
             element.disabled = false;
         }
@@ -130,7 +135,7 @@ async function enter() {
     const cursor = await loadRooms();
     $("sign-in").hidden = true;
     for (const id of ["app", "me", "sign-out"]) $(id).hidden = false;
-    $("me").textContent = comblang.user.displayName;
+    $("me").replaceChildren(named(comblang.user.displayName));
     stream = comblang.events({ after: cursor, share: true });
     stream.on("event", take);
     stream.on("ephemeral", takeTyping);
@@ -142,7 +147,7 @@ async function enter() {
     });
     stream.on("error", (problem) => {
         if (problem.slug === "signed-out") leavePage();
-        else say(explain(problem), true);
+        else complain(problem);
     });
     const wanted = decodeURIComponent(location.hash.slice(1));
     const first = [...rooms.values()].find((one) => one.name === wanted || one.id === wanted)
@@ -189,14 +194,14 @@ function showRooms() {
     const list = [...rooms.values()].filter((one) => !one.archived)
         .sort((a, b) => Number(b.role !== null) - Number(a.role !== null) || a.title.localeCompare(b.title, "id"));
     $("rooms").replaceChildren(...list.map((one) => {
-        const button = make("button", { type: "button" }, make("span", { className: "title", textContent: one.title }));
+        const button = make("button", { type: "button" }, make("span", { className: "title" }, named(one.title)));
         button.setAttribute("aria-current", String(one.id === room?.id));
         if (one.unreadCount) {
             const badge = make("span", { className: "badge", textContent: String(one.unreadCount) });
             badge.setAttribute("aria-label", `${one.unreadCount} belum dibaca`);
             button.append(badge);
         }
-        button.addEventListener("click", () => openRoom(one.id).catch((error) => say(explain(error), true)));
+        button.addEventListener("click", () => openRoom(one.id).catch((error) => complain(error)));
         return make("li", {}, button);
     }));
 }
@@ -221,7 +226,7 @@ async function openRoom(id) {
     }
     opened.unreadCount = 0;
     showRooms();
-    $("title").textContent = opened.title;
+    $("title").replaceChildren(named(opened.title));
     $("log").replaceChildren();
     const [messages] = await Promise.all([
         comblang.request("GET", `/v1/rooms/${id}/messages`, { query: { limit: HISTORY } }), loadMembers(id),
@@ -245,7 +250,7 @@ function showMembers() {
     const onlineCount = list.filter((one) => one.online).length;
     $("members-summary").textContent = `${list.length} anggota, ${onlineCount} daring`;
     $("members").replaceChildren(...list.map((one) => {
-        const item = make("li", { className: one.online ? "online" : "" }, one.displayName);
+        const item = make("li", { className: one.online ? "online" : "" }, named(one.displayName));
         if (one.user === comblang.user.id) item.append(" (kamu)");
         else {
             const button = make("button", { type: "button", textContent: "Panggil" });
@@ -272,10 +277,10 @@ function showMessage(message) {
     dot.style.background = message.color;
     const at = new Date(message.createdAt);
     const time = make("time", { dateTime: message.createdAt, textContent: at.toLocaleTimeString("id", { hour: "2-digit", minute: "2-digit" }) });
-    element.append(make("div", { className: "who" }, dot, make("span", { textContent: message.displayName }), time));
+    element.append(make("div", { className: "who" }, dot, named(message.displayName), time));
     if (message.deletedAt) element.append(make("p", { className: "note", textContent: "Pesan dihapus" }));
     else if (message.metadata?.action === "join_call") element.append(invitation(message, isMine));
-    else element.append(make("p", { textContent: message.content }));
+    else element.append(make("p", { textContent: message.content, dir: "auto" }));
     if (message.editedAt && !message.deletedAt) element.append(make("p", { className: "note", textContent: "disunting" }));
     if (old) old.replaceWith(element);
     else append(element);
@@ -320,7 +325,7 @@ $("composer").addEventListener("submit", async (event) => {
     } catch (error) {
         // What was written is not lost.
         if (!$("text").value) $("text").value = content;
-        say(explain(error), true);
+        complain(error);
     }
 });
 
@@ -334,7 +339,7 @@ $("text").addEventListener("input", () => {
 let typingTimer;
 function takeTyping({ data }) {
     if (data.room !== room?.id || data.user === comblang.user.id) return;
-    $("typing").textContent = `${data.displayName} sedang mengetik…`;
+    $("typing").replaceChildren(named(data.displayName), " sedang mengetik…");
     clearTimeout(typingTimer);
     typingTimer = setTimeout(() => { $("typing").textContent = ""; }, 5000);
 }
@@ -345,7 +350,7 @@ function take(event) {
     if (type.startsWith("message.")) takeMessage(type, data);
     else if (type.startsWith("room.")) {
         rooms.set(data.id, { ...rooms.get(data.id), ...data });
-        if (data.id === room?.id) $("title").textContent = data.title;
+        if (data.id === room?.id) $("title").replaceChildren(named(data.title));
         showRooms();
     } else if (type.startsWith("member.")) takeMember(type, data);
     else if (type === "presence.changed") {
@@ -385,8 +390,8 @@ function takeMember(type, member) {
     if (member.room !== room?.id) return;
     if (type === "member.left") members.delete(member.user);
     else members.set(member.user, member);
-    if (!isMe && type === "member.joined") say(`${member.displayName} bergabung`);
-    if (!isMe && type === "member.left") say(`${member.displayName} keluar`);
+    if (!isMe && type === "member.joined") say(named(member.displayName), " bergabung");
+    if (!isMe && type === "member.left") say(named(member.displayName), " keluar");
     showMembers();
 }
 
@@ -400,9 +405,9 @@ function takeMember(type, member) {
 let asking = null;
 
 /** @returns {Promise<boolean | null>} whether the user accepts; null if the question answered itself */
-function ask(id, text) {
+function ask(id, ...text) {
     asking?.done(null);
-    $("ring-text").textContent = text;
+    $("ring-text").replaceChildren(...text);
     if (!$("ring").open) $("ring").showModal();
     return new Promise((resolve) => {
         asking = {
@@ -442,8 +447,8 @@ function stopAsking(text) {
 async function ring(record) {
     if (call?.id === record.id || asking?.id === record.id) return;
     const caller = record.participants.find((one) => one.user === record.initiator);
-    const isAccepted = await ask(record.id, `${caller?.displayName ?? "Seseorang"} memanggilmu.`);
-    if (isAccepted) await joinCall(record.id).catch((error) => say(explain(error), true));
+    const isAccepted = await ask(record.id, named(caller?.displayName ?? "Seseorang"), " memanggilmu.");
+    if (isAccepted) await joinCall(record.id).catch((error) => complain(error));
     if (isAccepted === false) await comblang.rejectCall(record.id).catch(() => {});
 }
 
@@ -469,7 +474,7 @@ async function joinCall(id) {
 /** Phase 3 of the seed: who comes to an open invitation is asked about. Whom I rang by name has accepted already. */
 async function acceptJoiner(participant) {
     if (!isOpenInvitation) return true;
-    return (await ask(call?.id ?? "", `Panggilan masuk dari ${participant.displayName}.`)) === true;
+    return (await ask(call?.id ?? "", "Panggilan masuk dari ", named(participant.displayName), ".")) === true;
 }
 
 let isOpenInvitation = true;
@@ -483,8 +488,8 @@ async function placed(place) {
     }
 }
 
-function status(text) {
-    $("stage-status").textContent = text;
+function status(...text) {
+    $("stage-status").replaceChildren(...text);
 }
 
 function show(joined) {
@@ -502,7 +507,7 @@ function show(joined) {
     joined.on("stream", ({ user, stream: theirs }) => { tile(user).querySelector("video").srcObject = theirs; });
     joined.on("participant", (participant) => {
         if (document.getElementById(`tile-${participant.user}`)) showTile(participant);
-        if (participant.user !== comblang.user.id && participant.state === "rejected") status(`${participant.displayName} menolak.`);
+        if (participant.user !== comblang.user.id && participant.state === "rejected") status(named(participant.displayName), " menolak.");
     });
     joined.on("peer", ({ state }) => {
         if (state === "connected") status("Terhubung dengan teman!");
@@ -511,7 +516,7 @@ function show(joined) {
     });
     joined.on("left", ({ user, reason }) => {
         document.getElementById(`tile-${user}`)?.remove();
-        if (reason !== "replaced") status(`${nameOf(user)} keluar.`);
+        if (reason !== "replaced") status(named(nameOf(user)), " keluar.");
     });
     joined.on("problem", (problem) => { if (problem.slug === "network") status("Sinyal tertunda: server tidak terjangkau."); });
     joined.on("ended", ({ reason }) => hide(joined, reason));
@@ -536,7 +541,7 @@ function tile(user) {
 function showTile(participant) {
     const element = document.getElementById(`tile-${participant.user}`);
     if (!element) return;
-    element.querySelector("figcaption").textContent = participant.displayName ?? "Teman";
+    element.querySelector("figcaption").replaceChildren(named(participant.displayName ?? "Teman"));
     element.classList.toggle("video-off", !participant.media.video && !participant.media.screen);
     element.classList.toggle("audio-off", !participant.media.audio);
     element.querySelector("video").classList.toggle("screen", participant.media.screen);

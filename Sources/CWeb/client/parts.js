@@ -12,6 +12,11 @@ export function make(tag, properties = {}, ...children) {
     return element;
 }
 
+/** What people call themselves and their rooms: whichever way it is written, what stands around it stays as it is. */
+export function named(name) {
+    return make("bdi", { textContent: name });
+}
+
 /** Says when a field has more characters than the server takes. `maxlength` would count most emoji twice, and cut. */
 export function bound(input, charactersMax, what) {
     input.addEventListener("input", () => {
