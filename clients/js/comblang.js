@@ -2385,7 +2385,10 @@ class PeerLink {
             await this.#withdraw(true);
             this.#isYielding = false;
         }
-        if (!this.#isAccepted && !(await this.#ask())) {
+        const isAccepted = this.#isAccepted || (await this.#ask());
+        // Gone while the user was asked: nobody is there to be answered.
+        if (this.#isClosed) return;
+        if (!isAccepted) {
             await this.call.signal({ to: this.user, type: "reject", offer: signal.id });
             return;
         }
