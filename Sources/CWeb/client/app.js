@@ -228,10 +228,12 @@ async function openRoom(id) {
     showRooms();
     $("title").replaceChildren(named(opened.title));
     $("log").replaceChildren();
-    const [messages] = await Promise.all([
-        comblang.request("GET", `/v1/rooms/${id}/messages`, { query: { limit: HISTORY } }), loadMembers(id),
+    const [messages, calls] = await Promise.all([
+        comblang.request("GET", `/v1/rooms/${id}/messages`, { query: { limit: HISTORY } }),
+        comblang.request("GET", `/v1/rooms/${id}/calls`, { query: { limit: HISTORY } }), loadMembers(id),
     ]);
     if (room !== opened) return;
+    for (const one of calls.body.items) if (one.state === "ended") endedCalls.add(one.id);
     for (const message of messages.body.items.reverse()) showMessage(message);
     $("log").scrollTop = $("log").scrollHeight;
     markRead(messages.body.items.at(-1));
@@ -293,6 +295,7 @@ function invitation(message, isMine) {
     if (!id) return box;
     const button = make("button", { type: "button", className: "main", textContent: message.content.trim() || "📞 Gabung" });
     button.dataset.call = id;
+    box.append(button);
     if (endedCalls.has(id)) closeInvitation(button);
     else {
         button.addEventListener("click", doing(button, () => joinCall(id).catch((error) => {
@@ -300,7 +303,6 @@ function invitation(message, isMine) {
             throw error;
         })));
     }
-    box.append(button);
     return box;
 }
 
