@@ -2,6 +2,7 @@
 
 import { Comblang, Problem } from "/client/comblang.js";
 import { $, bound, explain, make, named } from "/client/parts.js";
+import { ask, isAsked, withdraw } from "/client/questions.js";
 
 const comblang = new Comblang();
 const HISTORY = 100;
@@ -19,6 +20,8 @@ const members = new Map();
 const endedCalls = new Set();
 let call = null;
 let isCalling = false;
+/** Whether it was hung up before it was there. */
+let isCancelled = false;
 
 // MARK: The log's lines, and buttons
 
@@ -96,7 +99,10 @@ if (invited) showInvite(invited);
 $("guest-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const displayName = $("name").value.trim();
-    if (!displayName) return;
+    if (!displayName) {
+        $("sign-in-error").textContent = "Tulis namamu dulu.";
+        return;
+    }
     const plain = displayName.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 20);
     const suffix = Math.random().toString(36).slice(2, 8);
     const invite = $("invite").value.trim() || undefined;
@@ -124,7 +130,8 @@ function leavePage() {
     stream = null;
     room = null;
     rooms.clear();
-    $("ring").close();
+    withdraw(() => true);
+    call?.leave().catch(() => {});
     for (const id of ["app", "me", "wire", "sign-out"]) $(id).hidden = true;
     $("sign-in").hidden = false;
     $("name").focus();
@@ -144,6 +151,7 @@ async function enter() {
     stream.on("gap", async () => {
         await loadRooms();
         if (room) await openRoom(room.id);
+        await takeRings();
     });
     stream.on("error", (problem) => {
         if (problem.slug === "signed-out") leavePage();
@@ -152,7 +160,8 @@ async function enter() {
     const wanted = decodeURIComponent(location.hash.slice(1));
     const first = [...rooms.values()].find((one) => one.name === wanted || one.id === wanted)
         ?? [...rooms.values()].find((one) => one.name === "lobby") ?? [...rooms.values()][0];
-    if (first) await openRoom(first.id);
+    if (first) await openRoom(first.id).catch(complain);
+    await takeRings().catch(complain);
 }
 
 const wireNames = { websocket: "WebSocket", sse: "SSE", poll: "long-poll" };
@@ -208,7 +217,7 @@ function showRooms() {
 
 $("room-form").addEventListener("submit", doing($("room-form").querySelector("button"), async () => {
     const title = $("room-title").value.trim();
-    if (!title) return;
+    if (!title) return say("Tulis judul ruang dulu.");
     const { body } = await comblang.request("POST", "/v1/rooms", { body: { title, visibility: "public" } });
     $("room-title").value = "";
     rooms.set(body.id, body);
@@ -257,7 +266,7 @@ function showMembers() {
         else {
             const button = make("button", { type: "button", textContent: "Panggil" });
             button.setAttribute("aria-label", `Panggil ${one.displayName}`);
-            button.addEventListener("click", doing(button, () => startCall([one.user])));
+            button.addEventListener("click", doing(button, () => callMember(one.user)));
             item.append(button);
         }
         return item;
@@ -399,109 +408,141 @@ function takeMember(type, member) {
 
 // MARK: Rings
 
-/**
- * What the dialog asks about: a call that rings, or somebody who joins mine.
- *
- * @type {{ id: string, done: (isAccepted: boolean | null) => void } | null}
- */
-let asking = null;
-
-/** @returns {Promise<boolean | null>} whether the user accepts; null if the question answered itself */
-function ask(id, ...text) {
-    asking?.done(null);
-    $("ring-text").replaceChildren(...text);
-    if (!$("ring").open) $("ring").showModal();
-    return new Promise((resolve) => {
-        asking = {
-            id, done: (isAccepted) => {
-                asking = null;
-                $("ring").close();
-                resolve(isAccepted);
-            },
-        };
-    });
-}
-
-$("ring-accept").addEventListener("click", () => asking?.done(true));
-$("ring-reject").addEventListener("click", () => asking?.done(false));
-$("ring").addEventListener("cancel", (event) => {
-    event.preventDefault();
-    asking?.done(false);
-});
-
 function takeCall({ type, data }) {
     if (type === "call.ringing") ring(data);
     if (type === "call.ended") {
         noteEnded(data.id);
-        if (asking?.id === data.id) stopAsking("Panggilan tak terjawab");
+        if (withdraw((one) => one.call === data.id && !one.user)) say("Panggilan tak terjawab");
     }
-    if (type === "call.answered-elsewhere" && asking?.id === data.call) stopAsking("Dijawab di perangkat lain");
-    const isMine = type === "call.participant" && data.user === comblang.user.id;
-    if (isMine && asking?.id === data.call && data.state !== "invited") stopAsking("");
+    const isMine = type === "call.participant" && data.user === comblang.user.id && data.state !== "invited";
+    if (isMine) withdraw((one) => one.call === data.call && !one.user);
+    if (type === "call.answered-elsewhere" && withdraw((one) => one.call === data.call && !one.user)) {
+        say("Dijawab di perangkat lain");
+    }
 }
 
-/** The question has answered itself. */
-function stopAsking(text) {
-    asking.done(null);
-    if (text) say(text);
-}
+/** Calls that rang me: their callers wait for nobody else's word. @type {Set<string>} */
+const rings = new Set();
 
 async function ring(record) {
-    if (call?.id === record.id || asking?.id === record.id) return;
+    if (call?.id === record.id || isAsked((one) => one.call === record.id)) return;
+    rings.add(record.id);
     const caller = record.participants.find((one) => one.user === record.initiator);
-    const isAccepted = await ask(record.id, named(caller?.displayName ?? "Seseorang"), " memanggilmu.");
-    if (isAccepted) await joinCall(record.id).catch((error) => complain(error));
+    const text = [named(caller?.displayName ?? "Seseorang"), " memanggilmu."];
+    if (call) text.push(" Kalau diterima, panggilanmu sekarang diakhiri.");
+    const isAccepted = await ask({ call: record.id, text });
+    if (isAccepted) await joinCall(record.id).catch(complain);
     if (isAccepted === false) await comblang.rejectCall(record.id).catch(() => {});
+}
+
+/** Rings that came while nobody listened. */
+async function takeRings() {
+    const { body } = await comblang.request("GET", "/v1/calls", { query: { limit: 20 } });
+    const isRung = (one) => one.user === comblang.user.id && one.state === "invited";
+    for (const record of body.items) if (record.state !== "ended" && record.participants.some(isRung)) ring(record);
 }
 
 // MARK: The call
 
-async function startCall(invite) {
-    if (isCalling || call) throw new Problem("forbidden", "Kamu sedang dalam panggilan.");
-    await placed(() => comblang.startCall(room.id, { invite, accept: acceptJoiner }));
-    status(invite ? "Memanggil…" : "Menunggu orang lain bergabung...");
+/** Whom I rang or let in: they are not asked about. @type {Set<string>} */
+let welcome = new Set();
+/** @type {Set<string>} */
+let declined = new Set();
+/** What others in the call last were, to tell what is new. @type {Map<string, string>} */
+let states = new Map();
+
+/** @param {string[]} [invite] all of the room, if nobody */
+async function startCall(invite, id = room.id) {
+    if (isCalling || call) return say("Kamu sedang dalam panggilan.");
+    await placed(() => comblang.startCall(id, { invite, accept: acceptJoiner }));
+}
+
+/** Rings a member: into the call that there is, if it is this room's. */
+async function callMember(user) {
+    if (call?.record.room === room.id) await call.invite([user]);
+    else await startCall([user]);
 }
 
 async function joinCall(id) {
-    if (call?.id === id || isCalling) return;
+    if (call?.id === id) return;
+    if (isCalling) return say("Kamu sedang dalam panggilan.");
     await call?.leave();
-    await placed(() => comblang.joinCall(id, {}).catch((error) => {
+    await placed(() => comblang.joinCall(id, { accept: acceptJoiner }).catch((error) => {
         // Another tab of this browser has it: here is where the user wants it.
         if (Problem.from(error).slug !== "joined-elsewhere") throw error;
-        return comblang.joinCall(id, { takeover: true });
+        return comblang.joinCall(id, { accept: acceptJoiner, takeover: true });
     }));
-    status("Menghubungkan…");
 }
 
-/** Phase 3 of the seed: who comes to an open invitation is asked about. Whom I rang by name has accepted already. */
-async function acceptJoiner(participant) {
-    if (!isOpenInvitation) return true;
-    return (await ask(call?.id ?? "", "Panggilan masuk dari ", named(participant.displayName), ".")) === true;
+/** Phase 3 of the seed: who comes to my open invitation is asked about. Whom I rang by name has accepted already. */
+async function acceptJoiner({ user, displayName }) {
+    if (call?.record.initiator !== comblang.user.id || welcome.has(user)) return true;
+    status(named(displayName), " menunggu jawabanmu.");
+    const text = ["Panggilan masuk dari ", named(displayName), "."];
+    const isAccepted = await ask({ call: call.id, user, text });
+    if (isAccepted) {
+        welcome.add(user);
+        status("Menghubungkan…");
+    } else if (isAccepted === false) {
+        declined.add(user);
+    }
+    return isAccepted === true;
 }
 
-let isOpenInvitation = true;
-
+/** The stage is there at once: a camera that has to be allowed, or a slow network, takes its time. */
 async function placed(place) {
     isCalling = true;
+    isCancelled = false;
+    $("stage").hidden = false;
+    $("call").hidden = true;
+    status("Menyiapkan panggilan…");
     try {
-        show(await place());
+        const joined = await place();
+        if (isCancelled) await joined.leave();
+        else show(joined);
     } finally {
         isCalling = false;
+        if (!call) closeStage();
     }
+}
+
+function closeStage() {
+    $("stage").hidden = true;
+    $("call").hidden = false;
+    $("local").srcObject = null;
+    for (const element of document.querySelectorAll(".tile:not(.mine)")) element.remove();
+}
+
+async function hangUp() {
+    if (call) return call.leave();
+    isCancelled = true;
+    closeStage();
 }
 
 function status(...text) {
     $("stage-status").replaceChildren(...text);
 }
 
+/** What is waited for while nobody else is here. */
+function waiting() {
+    const others = call.record.participants.filter((one) => one.user !== comblang.user.id);
+    if (others.some((one) => one.state === "joined")) return "";
+    return others.some((one) => one.state === "invited") ? "Memanggil…" : "Menunggu orang lain bergabung...";
+}
+
 function show(joined) {
     call = joined;
-    const isMine = joined.record.initiator === comblang.user.id;
-    isOpenInvitation = isMine && !joined.record.participants.some((one) => one.state === "invited");
-    $("stage").hidden = false;
-    $("call").disabled = true;
+    const { record } = joined;
+    welcome = new Set(record.participants.filter((one) => one.state === "invited").map((one) => one.user));
+    declined = new Set();
+    states = new Map(record.participants.map((one) => [one.user, one.state]));
     $("local").srcObject = joined.localStream;
     showControls();
+    const host = record.participants.find((one) => one.user === record.initiator && one.user !== comblang.user.id);
+    const isHostAsked = host?.state === "joined" && !record.answeredAt && !rings.has(record.id);
+    if (waiting()) status(waiting());
+    else if (isHostAsked) status("Menunggu ", named(host.displayName), " menerima…");
+    else status("Menghubungkan…");
     joined.on("local", (local) => {
         $("local").srcObject = local;
         $("local").classList.toggle("screen", joined.media.screen);
@@ -509,23 +550,48 @@ function show(joined) {
     joined.on("stream", ({ user, stream: theirs }) => { tile(user).querySelector("video").srcObject = theirs; });
     joined.on("participant", (participant) => {
         if (document.getElementById(`tile-${participant.user}`)) showTile(participant);
-        if (participant.user !== comblang.user.id && participant.state === "rejected") status(named(participant.displayName), " menolak.");
+        takeParticipant(participant);
     });
     joined.on("peer", ({ state }) => {
         if (state === "connected") status("Terhubung dengan teman!");
         if (state === "disconnected") status("Koneksi terputus sementara…");
         if (state === "failed") status("Koneksi gagal. Mencoba lagi…");
     });
-    joined.on("left", ({ user, reason }) => {
+    joined.on("left", ({ user }) => {
         document.getElementById(`tile-${user}`)?.remove();
-        if (reason !== "replaced") status(named(nameOf(user)), " keluar.");
+        withdraw((one) => one.user === user);
     });
-    joined.on("problem", (problem) => { if (problem.slug === "network") status("Sinyal tertunda: server tidak terjangkau."); });
+    let isDelayed = false;
+    joined.on("problem", (problem) => {
+        if (problem.slug !== "network") return;
+        isDelayed = true;
+        status("Sinyal tertunda: server tidak terjangkau.");
+    });
+    joined.on("wire", () => {
+        if (!isDelayed) return;
+        isDelayed = false;
+        const isConnected = Object.values(joined.connections).includes("connected");
+        status(isConnected ? "Terhubung dengan teman!" : waiting() || "Menghubungkan…");
+    });
     joined.on("ended", ({ reason }) => hide(joined, reason));
 }
 
-function nameOf(user) {
-    return call?.participant(user)?.displayName ?? members.get(user)?.displayName ?? "Teman";
+/** Says who is rung, and who is gone and how. */
+function takeParticipant({ user, displayName, state, busy }) {
+    const before = states.get(user);
+    states.set(user, state);
+    if (before === state || user === comblang.user.id || state === "joined") return;
+    if (state === "invited") {
+        welcome.add(user);
+        return status("Memanggil ", named(displayName), "…");
+    }
+    const isMine = call.record.initiator === comblang.user.id;
+    let what = "keluar";
+    if (state === "lost") what = "terputus";
+    else if (before === "invited") what = state === "rejected" ? "menolak" : busy ? "sedang sibuk" : "tidak menjawab";
+    else if (isMine && !welcome.has(user)) what = "tidak jadi bergabung";
+    const told = declined.delete(user) ? ["Kamu menolak ", named(displayName)] : [named(displayName), ` ${what}`];
+    status(...told, `. ${waiting()}`);
 }
 
 function tile(user) {
@@ -559,11 +625,8 @@ function showControls() {
 function hide(ended, reason) {
     if (call !== ended) return;
     call = null;
-    if (asking?.id === ended.id) stopAsking("");
-    $("stage").hidden = true;
-    $("call").disabled = false;
-    $("local").srcObject = null;
-    for (const element of document.querySelectorAll(".tile:not(.mine)")) element.remove();
+    withdraw((one) => one.call === ended.id);
+    closeStage();
     const texts = {
         completed: "Panggilan selesai.", left: "Panggilan selesai.", missed: "Tidak ada yang menjawab.", rejected: "Panggilan ditolak.",
         busy: "Sedang sibuk.", cancelled: "Panggilan dibatalkan.", failed: "Koneksi gagal. Coba lagi.", lost: "Panggilan terputus.",
@@ -574,7 +637,7 @@ function hide(ended, reason) {
 }
 
 $("call").addEventListener("click", doing($("call"), () => startCall()));
-$("hang-up").addEventListener("click", doing($("hang-up"), () => call?.leave()));
+$("hang-up").addEventListener("click", doing($("hang-up"), hangUp));
 for (const [kind, toggle] of [
     ["audio", () => call.setAudio(!call.media.audio)],
     ["video", () => call.setVideo(!call.media.video)],
