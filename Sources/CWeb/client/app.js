@@ -132,7 +132,7 @@ function leavePage() {
     rooms.clear();
     withdraw(() => true);
     call?.leave().catch(() => {});
-    for (const id of ["app", "me", "wire", "sign-out"]) $(id).hidden = true;
+    for (const id of ["app", "again", "me", "wire", "sign-out"]) $(id).hidden = true;
     $("sign-in").hidden = false;
     $("name").focus();
 }
@@ -161,7 +161,7 @@ async function enter() {
     const first = [...rooms.values()].find((one) => one.name === wanted || one.id === wanted)
         ?? [...rooms.values()].find((one) => one.name === "lobby") ?? [...rooms.values()][0];
     if (first) await openRoom(first.id).catch(complain);
-    await takeRings().catch(complain);
+    await comeBack().catch(complain);
 }
 
 const wireNames = { websocket: "WebSocket", sse: "SSE", poll: "long-poll" };
@@ -413,6 +413,7 @@ function takeCall({ type, data }) {
     if (type === "call.ended") {
         noteEnded(data.id);
         if (withdraw((one) => one.call === data.id && !one.user)) say("Panggilan tak terjawab");
+        if (left?.call === data.id) offerAgain(data);
     }
     const isMine = type === "call.participant" && data.user === comblang.user.id && data.state !== "invited";
     if (isMine) withdraw((one) => one.call === data.call && !one.user);
@@ -536,6 +537,8 @@ function show(joined) {
     welcome = new Set(record.participants.filter((one) => one.state === "invited").map((one) => one.user));
     declined = new Set();
     states = new Map(record.participants.map((one) => [one.user, one.state]));
+    left = null;
+    $("again").hidden = true;
     $("local").srcObject = joined.localStream;
     showControls();
     const host = record.participants.find((one) => one.user === record.initiator && one.user !== comblang.user.id);
@@ -655,6 +658,61 @@ for (const [kind, toggle] of [
 }
 // The browser's own "stop sharing" ends it as well.
 setInterval(() => { if (call) showControls(); }, 1000);
+
+// MARK: Coming back
+
+/** Under which name the tab keeps the call that it was in when its page went away. */
+const LEFT = "comblang:left-call";
+/** A tab that is opened again later does not speak of it. */
+const LEFT_MAX_MS = 5 * 60_000;
+/**
+ * The call that the page before this one left.
+ *
+ * @type {{ call: string, room: string, user: string, others: string[], at: number } | null}
+ */
+let left = null;
+
+// Whether the page is closed or loaded again nobody can tell here: the call is left either way, and only the tab that
+// comes back finds this.
+addEventListener("pagehide", () => {
+    if (!call) return;
+    const user = comblang.user.id;
+    const others = call.record.participants.filter((one) => one.user !== user && one.state === "joined");
+    left = { call: call.id, room: call.record.room, user, others: others.map((one) => one.user), at: Date.now() };
+    comblang.tabStorage.write(LEFT, left);
+});
+
+/** The same page, from the browser's memory. */
+addEventListener("pageshow", (event) => { if (event.persisted && stream) comeBack().catch(complain); });
+
+async function comeBack() {
+    const kept = comblang.tabStorage.read(LEFT);
+    comblang.tabStorage.write(LEFT, null);
+    left = kept?.user === comblang.user.id && Date.now() - kept.at < LEFT_MAX_MS ? kept : null;
+    await takeRings();
+    if (!left) return;
+    const { body } = await comblang.request("GET", `/v1/calls/${left.call}`);
+    if (!call) offerAgain(body);
+}
+
+/** Back into the call, or on the phone again with those who were in it. */
+function offerAgain(record) {
+    const isOver = record.state === "ended";
+    if (isOver) noteEnded(record.id);
+    $("again-text").textContent = isOver ? "Panggilan berakhir saat halaman dimuat ulang." : "Panggilanmu masih berlangsung.";
+    $("again-call").textContent = isOver ? "Panggil lagi" : "Gabung lagi";
+    $("again").hidden = false;
+}
+
+$("again-call").addEventListener("click", doing($("again-call"), async () => {
+    const { call: id, room: where, others } = left;
+    if (endedCalls.has(id)) await startCall(others.length ? others : undefined, where);
+    else await joinCall(id);
+}));
+$("again-close").addEventListener("click", () => {
+    left = null;
+    $("again").hidden = true;
+});
 
 document.addEventListener("visibilitychange", () => {
     const last = [...document.querySelectorAll(".message")].at(-1);
