@@ -139,3 +139,30 @@ async def test_a_ring_outlives_a_reload(server_factory):
         await budi.page.wait_for_selector("text=Siti memanggilmu.")
         await budi.page.click("#ring-accept")
         await connected(siti, budi)
+
+
+async def test_in_a_call_a_member_is_rung_into_it(server_factory):
+    async with visitors(server_factory, "Siti", "Budi", "Dewi") as (siti, budi, dewi):
+        await calling(siti, budi)
+        await siti.page.click("#ring-accept")
+        await connected(siti, budi)
+        await siti.page.click("#members-box summary")
+        await siti.page.click("[aria-label='Panggil Budi']")
+        await siti.page.wait_for_selector("text=Dia sudah ikut panggilan ini.")
+
+        # Who is rung in another call hears of it, and the caller hears that they are.
+        await dewi.page.click("#members-box summary")
+        await dewi.page.click("[aria-label='Panggil Budi']")
+        await budi.page.wait_for_selector("text=Kalau diterima, panggilanmu sekarang diakhiri.")
+        await dewi.page.wait_for_selector("text=Sedang dalam panggilan lain. Menunggu jawaban")
+        await budi.page.click("#ring-reject")
+        await dewi.page.wait_for_selector("text=Panggilan ditolak.")
+
+        await siti.page.click("[aria-label='Panggil Dewi']")
+        await siti.page.wait_for_selector("text=Memanggil Dewi")
+        await dewi.page.wait_for_selector("text=Siti memanggilmu.")
+        await dewi.page.click("#ring-accept")
+        for visitor in (siti, budi, dewi):
+            await visitor.wait_for(
+                "[...document.querySelectorAll('.tile:not(.mine) video')].filter((one) => one.videoWidth).length === 2",
+                "both others' pictures")

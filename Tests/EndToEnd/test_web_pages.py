@@ -47,6 +47,9 @@ async def test_two_guests_chat_and_call_by_clicking(server_factory):
 
         await siti.page.click("#toggle-video")
         await budi.wait_for("document.querySelector('.tile:not(.mine)').classList.contains('video-off')", "camera off")
+        await siti.page.click("#toggle-audio")
+        await budi.wait_for("document.querySelector('.tile:not(.mine)').classList.contains('audio-off')", "microphone off")
+        await siti.wait_for("document.querySelector('.tile.mine').classList.contains('audio-off')", "of oneself as well")
         assert await siti.page.get_attribute("#toggle-video", "aria-pressed") == "false"
         await budi.page.click("#hang-up")
         await siti.page.wait_for_selector("text=Panggilan selesai.")
@@ -171,6 +174,16 @@ async def test_what_was_written_is_kept_when_the_server_is_away(server):
         await siti.say("Masih ada?")
         await siti.page.wait_for_selector("text=Masih ada?")
         await siti.wait_for("!document.querySelector('#wire').classList.contains('waiting')", "it is back")
+
+        # Without a network it says so at once, and what is being sent is not silent.
+        await siti.page.context.set_offline(True)
+        await siti.page.wait_for_selector("#wire:has-text('luring')")
+        await siti.say("Dari terowongan")
+        await siti.page.wait_for_selector("text=Mengirim…")
+        await siti.page.context.set_offline(False)
+        await siti.page.wait_for_selector(".message >> text=Dari terowongan")
+        await siti.page.wait_for_selector("text=WebSocket")
+        assert await siti.page.inner_text("#typing") == ""
 
 
 async def test_where_an_invite_is_needed_the_page_asks_for_it(server_factory):

@@ -166,7 +166,12 @@ async function enter() {
 
 const wireNames = { websocket: "WebSocket", sse: "SSE", poll: "long-poll" };
 
-function showWire({ wire, because, shared }) {
+/** What the badge last said of a wire. @type {any} */
+let lastWire = null;
+
+function showWire(change) {
+    lastWire = change;
+    const { wire, because, shared } = change;
     const badge = $("wire");
     badge.hidden = false;
     badge.className = "wire";
@@ -179,8 +184,13 @@ function showState(state) {
     if (state === "open" || state === "closed") return;
     $("wire").hidden = false;
     $("wire").className = "wire waiting";
-    $("wire").textContent = state === "waiting" ? "terputus, mencoba lagi…" : "menghubungkan…";
+    const texts = { offline: "luring", waiting: "terputus, mencoba lagi…" };
+    $("wire").textContent = texts[state] ?? "menghubungkan…";
 }
+
+// A wire may take long to notice that the network is gone.
+addEventListener("offline", () => { if (stream) showState("offline"); });
+addEventListener("online", () => { if (stream && lastWire) showWire(lastWire); });
 
 // MARK: Rooms
 
@@ -257,6 +267,8 @@ async function loadMembers(id) {
 }
 
 function showMembers() {
+    // Of oneself one knows better than the last that was told.
+    if (members.has(comblang.user.id)) members.get(comblang.user.id).online = true;
     const list = [...members.values()].sort((a, b) => Number(b.online) - Number(a.online) || a.displayName.localeCompare(b.displayName, "id"));
     const onlineCount = list.filter((one) => one.online).length;
     $("members-summary").textContent = `${list.length} anggota, ${onlineCount} daring`;
@@ -330,6 +342,7 @@ $("composer").addEventListener("submit", async (event) => {
     if (!content.trim() || !room) return;
     const { id } = room;
     $("text").value = "";
+    const sending = setTimeout(() => { $("typing").textContent = "Mengirim…"; }, 1000);
     try {
         const { body } = await comblang.request("POST", `/v1/rooms/${id}/messages`, { body: { content } });
         if (room?.id === id) showMessage(body);
@@ -337,6 +350,9 @@ $("composer").addEventListener("submit", async (event) => {
         // What was written is not lost.
         if (!$("text").value) $("text").value = content;
         complain(error);
+    } finally {
+        clearTimeout(sending);
+        if ($("typing").textContent === "Mengirim…") $("typing").textContent = "";
     }
 });
 
@@ -460,8 +476,9 @@ async function startCall(invite, id = room.id) {
 
 /** Rings a member: into the call that there is, if it is this room's. */
 async function callMember(user) {
-    if (call?.record.room === room.id) await call.invite([user]);
-    else await startCall([user]);
+    if (call?.record.room !== room.id) return startCall([user]);
+    if (call.participant(user)?.state === "joined") return say("Dia sudah ikut panggilan ini.");
+    await call.invite([user]);
 }
 
 async function joinCall(id) {
@@ -528,7 +545,9 @@ function status(...text) {
 function waiting() {
     const others = call.record.participants.filter((one) => one.user !== comblang.user.id);
     if (others.some((one) => one.state === "joined")) return "";
-    return others.some((one) => one.state === "invited") ? "Memanggil…" : "Menunggu orang lain bergabung...";
+    const rung = others.filter((one) => one.state === "invited");
+    if (!rung.length) return "Menunggu orang lain bergabung...";
+    return rung.every((one) => one.busy) ? "Sedang dalam panggilan lain. Menunggu jawaban…" : "Memanggil…";
 }
 
 function show(joined) {
@@ -586,7 +605,8 @@ function takeParticipant({ user, displayName, state, busy }) {
     if (before === state || user === comblang.user.id || state === "joined") return;
     if (state === "invited") {
         welcome.add(user);
-        return status("Memanggil ", named(displayName), "…");
+        return busy ? status(named(displayName), " sedang dalam panggilan lain. Menunggu jawaban…")
+            : status("Memanggil ", named(displayName), "…");
     }
     const isMine = call.record.initiator === comblang.user.id;
     let what = "keluar";
@@ -622,6 +642,7 @@ function showControls() {
     const media = call?.media ?? { audio: true, video: true, screen: false };
     for (const kind of ["audio", "video", "screen"]) $(`toggle-${kind}`).setAttribute("aria-pressed", String(media[kind]));
     $("local").parentElement.classList.toggle("video-off", !media.video && !media.screen);
+    $("local").parentElement.classList.toggle("audio-off", !media.audio);
     $("local").classList.toggle("screen", media.screen);
 }
 
