@@ -16,6 +16,12 @@ static const unsigned char client_app_js[] = {
 static const unsigned char client_icon[] = {
 #embed "client/icon.svg"
 };
+static const unsigned char client_parts[] = {
+#embed "client/parts.js"
+};
+static const unsigned char client_questions[] = {
+#embed "client/questions.js"
+};
 static const unsigned char client_theme[] = {
 #embed "client/theme.css"
 };
@@ -39,6 +45,8 @@ static const comblang_web_file files[] = {
     {"/client/app.css", CSS, client_app_css, sizeof client_app_css},
     {"/client/app.js", JAVASCRIPT, client_app_js, sizeof client_app_js},
     {"/client/icon.svg", "image/svg+xml", client_icon, sizeof client_icon},
+    {"/client/parts.js", JAVASCRIPT, client_parts, sizeof client_parts},
+    {"/client/questions.js", JAVASCRIPT, client_questions, sizeof client_questions},
     {"/client/theme.css", CSS, client_theme, sizeof client_theme},
     {"/client/docs.css", CSS, docs_css, sizeof docs_css},
     {"/client/docs.js", JAVASCRIPT, docs_js, sizeof docs_js},

@@ -374,3 +374,45 @@ test("a stream that was closed while the browser gave it the lead reads nothing"
     done(leading);
     await leading;
 });
+
+test("who aborts a request is told so, and not that the network failed", async (t) => {
+    t.mock.method(globalThis, "fetch", (address, { signal }) => new Promise((resolve, reject) => {
+        if (signal.aborted) reject(signal.reason);
+        signal.addEventListener("abort", () => reject(signal.reason));
+    }));
+    const comblang = new Comblang({ url: "http://127.0.0.1", token: "t", keep: "none" });
+    const aborter = new AbortController();
+    const waiting = comblang.request("GET", "/v1/events", { signal: aborter.signal });
+    aborter.abort(new Error("the user looked elsewhere"));
+    const told = { name: "Problem", slug: "aborted", status: 0, isTransient: false, cause: aborter.signal.reason };
+    await assert.rejects(waiting, told);
+    await assert.rejects(comblang.request("GET", "/v1/events", { signal: aborter.signal }), told);
+});
+
+test("a stream that fails before it knows where it stands is not ready", async (t) => {
+    const refusal = JSON.stringify({ type: "/problems/not-found", title: "Not found", status: 404 });
+    t.mock.method(globalThis, "fetch", async () => new Response(refusal, {
+        status: 404, headers: { "Content-Type": "application/problem+json" } }));
+    const comblang = new Comblang({ url: "http://127.0.0.1", token: "t", keep: "none" });
+    const stream = comblang.events({ room: "nowhere" });
+    const errors = [];
+    stream.on("error", (problem) => errors.push(problem.slug));
+    await assert.rejects(stream.ready, { name: "Problem", slug: "not-found", status: 404 });
+    assert.deepEqual([errors, stream.state], [["not-found"], "closed"]);
+});
+
+test("a stream that is closed before it knows where it stands is not ready, and who does not ask is not troubled", async (t) => {
+    t.mock.method(globalThis, "fetch", (address, { signal }) => new Promise((resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+    }));
+    const unheard = [];
+    const listener = (error) => unheard.push(error);
+    process.on("unhandledRejection", listener);
+    const comblang = new Comblang({ url: "http://127.0.0.1", token: "t", keep: "none" });
+    const [asked, unasked] = [comblang.events(), comblang.events()];
+    for (const stream of [asked, unasked]) stream.close();
+    await assert.rejects(asked.ready, { name: "Problem", slug: "closed" });
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => { setImmediate(resolve); });
+    process.off("unhandledRejection", listener);
+    assert.deepEqual(unheard, []);
+});

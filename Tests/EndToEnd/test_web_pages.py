@@ -7,65 +7,10 @@ import subprocess
 import pytest
 import yaml
 
-from lib.browser import PICTURES, chromium
+from lib.browser import chromium
 from lib.client import Client
-from lib.server import ROOT, Server, environment, until
-from lib.tap import recorded
-
-PHONE = {"viewport": {"width": 390, "height": 800}, "is_mobile": True, "has_touch": True}
-DESK = {"viewport": {"width": 1200, "height": 850}}
-ICE = {"stun_url": "stun:127.0.0.1:9"}
-
-
-class Visitor:
-    """Somebody with a browser window; whatever the browser complains of fails the test."""
-
-    def __init__(self, page, name: str):
-        self.page, self.name = page, name
-        self.complaints: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda message: self._console(message))
-
-    def _console(self, message) -> None:
-        url = message.location.get("url", "")
-        # A candidate, or a report, that crossed the other side's leaving is refused; the browser says so by itself.
-        has_crossed = "409" in message.text and url.endswith(("/signals", "/participants/me"))
-        if message.type == "error" and not has_crossed:
-            self.complaints.append(f"{message.text} {url}")
-
-    @classmethod
-    async def come(cls, browser, url: str, name: str, **how) -> "Visitor":
-        self = cls(await (await browser.new_context(**how)).new_page(), name)
-        await self.page.goto(recorded(url))
-        return self
-
-    async def enter(self) -> None:
-        await self.page.fill("#name", self.name)
-        await self.page.click("text=Masuk sebagai tamu")
-        await self.page.wait_for_selector("#app:not([hidden])")
-        await self.wait_for("document.querySelector('#title').textContent === 'Lobby'", "the lobby is open")
-
-    async def wait_for(self, script: str, what: str, seconds: float = 40) -> None:
-        # `wait_for_function` would be eval, which the page's policy forbids.
-        async def found():
-            return await self.page.evaluate(script)
-
-        await until(found, f"{what}, for {self.name}; complaints: {self.complaints}", seconds)
-
-    async def say(self, text: str) -> None:
-        await self.page.fill("#text", text)
-        await self.page.press("#text", "Enter")
-
-    async def sees_video(self) -> None:
-        await self.wait_for(
-            "document.querySelector('.tile:not(.mine) video')?.videoWidth > 0", "the other one's picture")
-
-    async def picture(self, name: str, **how) -> None:
-        PICTURES.mkdir(exist_ok=True)
-        await self.page.screenshot(path=PICTURES / f"{name}.png", **how)
-
-    async def has_nothing_beside_the_window(self) -> None:
-        assert await self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+from lib.server import ROOT, Server, environment
+from lib.visitor import DESK, ICE, PHONE, Visitor
 
 
 async def test_two_guests_chat_and_call_by_clicking(server_factory):
@@ -102,6 +47,9 @@ async def test_two_guests_chat_and_call_by_clicking(server_factory):
 
         await siti.page.click("#toggle-video")
         await budi.wait_for("document.querySelector('.tile:not(.mine)').classList.contains('video-off')", "camera off")
+        await siti.page.click("#toggle-audio")
+        await budi.wait_for("document.querySelector('.tile:not(.mine)').classList.contains('audio-off')", "microphone off")
+        await siti.wait_for("document.querySelector('.tile.mine').classList.contains('audio-off')", "of oneself as well")
         assert await siti.page.get_attribute("#toggle-video", "aria-pressed") == "false"
         await budi.page.click("#hang-up")
         await siti.page.wait_for_selector("text=Panggilan selesai.")
@@ -154,6 +102,66 @@ async def test_a_member_is_rung_and_declines_or_answers(server_factory):
         assert not budi.complaints and not dewi.complaints, budi.complaints + dewi.complaints
 
 
+async def test_names_of_any_length_and_direction_keep_to_themselves(server_factory):
+    """Long ones squeeze nothing, and those that turn the direction turn only themselves."""
+    server = server_factory(**ICE).start()
+    async with chromium() as browser:
+        narrow = {"is_mobile": True, "has_touch": True}
+        siti = await Visitor.come(
+            browser, server.url, "Siti" + "W" * 50, viewport={"width": 320, "height": 640}, color_scheme="light", **narrow)
+        budi = await Visitor.come(
+            browser, server.url, "Budi \u202eIDUB", viewport={"width": 360, "height": 740}, color_scheme="dark", **narrow)
+        for visitor in (siti, budi):
+            await visitor.enter()
+        await siti.say("Halo, Budi!")
+        await budi.say("\u0645\u0631\u062d\u0628\u0627")
+        for visitor in (siti, budi):
+            await visitor.page.wait_for_selector("text=Halo, Budi!")
+            await visitor.wait_for("document.querySelectorAll('.message').length === 2", "both messages")
+            times = await visitor.page.evaluate(
+                "[...document.querySelectorAll('.message time')].map((one) => one.getClientRects().length)")
+            assert times == [1, 1], "the time is in one line"
+            await visitor.has_nothing_beside_the_window()
+        await siti.page.click("#call")
+        await budi.page.wait_for_selector(".message:not(.mine) button.main")
+        for visitor in (siti, budi):
+            await visitor.page.evaluate("document.querySelector('#members-box').open = true")
+        for where in (".message .who", "#members", "#me"):
+            # Text of the name outside of `bdi` would turn what follows it.
+            bare = await budi.page.evaluate(
+                """(where) => [...document.querySelectorAll(where)].filter((one) => {
+                    const rest = one.cloneNode(true);
+                    for (const name of rest.querySelectorAll("bdi")) name.remove();
+                    return /Siti|Budi/.test(rest.textContent);
+                }).length""", where)
+            assert bare == 0, where
+        await budi.page.click(".message:not(.mine) button.main")
+        await siti.page.wait_for_selector("#ring-accept")
+        assert "IDUB" in await siti.page.inner_text("#ring-text bdi")
+        await siti.picture("page-narrow-light")
+        await budi.picture("page-narrow-dark")
+
+
+async def test_what_is_too_long_is_counted_as_the_server_counts(server):
+    async with chromium() as browser:
+        siti = await Visitor.come(browser, server.url, "Siti", **DESK)
+        await siti.page.fill("#name", "\N{GRINNING FACE}" * 65)
+        await siti.page.press("#name", "Enter")
+        assert "65 karakter, paling banyak 64" in await siti.page.evaluate(
+            "document.querySelector('#name').validationMessage")
+        await siti.enter()
+        # All of them count as one, though they are two units of UTF-16.
+        await siti.say("\N{GRINNING FACE}" * 32_000)
+        await siti.wait_for("document.querySelectorAll('.message').length === 1", "it is said")
+        await siti.say("\N{GRINNING FACE}" * 32_001)
+        message = await siti.page.evaluate("document.querySelector('#text').validationMessage")
+        assert message == "Pesan terlalu panjang: 32.001 karakter, paling banyak 32.000."
+        assert len(await siti.page.input_value("#text")) == 32_001, "what was written is kept"
+        await siti.say("Halo")
+        await siti.wait_for("document.querySelectorAll('.message').length === 2", "it is said")
+        assert not siti.complaints, siti.complaints
+
+
 async def test_what_was_written_is_kept_when_the_server_is_away(server):
     async with chromium() as browser:
         siti = await Visitor.come(browser, server.url, "Siti", **DESK)
@@ -166,6 +174,16 @@ async def test_what_was_written_is_kept_when_the_server_is_away(server):
         await siti.say("Masih ada?")
         await siti.page.wait_for_selector("text=Masih ada?")
         await siti.wait_for("!document.querySelector('#wire').classList.contains('waiting')", "it is back")
+
+        # Without a network it says so at once, and what is being sent is not silent.
+        await siti.page.context.set_offline(True)
+        await siti.page.wait_for_selector("#wire:has-text('luring')")
+        await siti.say("Dari terowongan")
+        await siti.page.wait_for_selector("text=Mengirim…")
+        await siti.page.context.set_offline(False)
+        await siti.page.wait_for_selector(".message >> text=Dari terowongan")
+        await siti.page.wait_for_selector("text=WebSocket")
+        assert await siti.page.inner_text("#typing") == ""
 
 
 async def test_where_an_invite_is_needed_the_page_asks_for_it(server_factory):

@@ -6,6 +6,7 @@
  *
  *     const comblang = new Comblang({ url: "https://chat.example.org" });
  *     await comblang.signUp({ username: "budi" });
+ *     await comblang.request("PUT", "/v1/rooms/lobby/members/me");
  *     const stream = comblang.events();
  *     stream.on("event", (event) => console.log(event.type, event.data));
  *     const call = await comblang.startCall("lobby", { audio: true, video: true });
@@ -72,7 +73,8 @@ const REJOINS_MAX = 3;
  * What went wrong: an RFC 9457 problem of the server, or one of the module's own.
  *
  * `slug` is the last part of the problem's `type` (`/problems/<slug>`). The module's own are `network` (no answer),
- * `unexpected-answer` (one that is not Comblang's: a proxy's), `signed-out`, `closed` and `media` (no camera).
+ * `unexpected-answer` (one that is not Comblang's: a proxy's), `aborted` (by the `signal` that was given),
+ * `signed-out`, `closed` and `media` (no camera).
  */
 export class Problem extends Error {
     /**
@@ -631,8 +633,10 @@ export class Comblang extends Emitter {
             try {
                 return await this.#ask(method, path, options, token, key);
             } catch (error) {
+                if (options.signal?.aborted) {
+                    throw new Problem("aborted", "Aborted by the signal", { cause: options.signal.reason });
+                }
                 const problem = Problem.from(error);
-                if (options.signal?.aborted) throw problem;
                 if (problem.status === 401 && token && !this.fixedToken && !hasRenewed) {
                     hasRenewed = true;
                     await this.renew(token);
@@ -1063,7 +1067,7 @@ export class EventStream extends Emitter {
     #closing = new AbortController();
     /** @type {TabShare | null} */
     #share = null;
-    /** @type {(() => void) | null} */
+    /** @type {{ resolve: () => void, reject: (problem: Problem) => void } | null} */
     #located = null;
 
     /** @param {Comblang} comblang @param {EventStreamOptions} [options] */
@@ -1090,10 +1094,13 @@ export class EventStream extends Emitter {
         this.state = "connecting";
         /**
          * Fulfilled when the position is known from which on nothing is missed; what happens afterwards will come,
-         * even if no wire is open yet.
+         * even if no wire is open yet. Rejected with the {@link Problem} that closed the stream before that; `closed`
+         * if it was {@link close}.
          * @type {Promise<void>}
          */
-        this.ready = new Promise((resolve) => { this.#located = resolve; });
+        this.ready = new Promise((resolve, reject) => { this.#located = { resolve, reject }; });
+        // Nobody has to ask: an `error` event tells the same.
+        this.ready.catch(() => {});
     }
 
     /** Of polls; a stream's is the same with `/stream`. */
@@ -1129,7 +1136,7 @@ export class EventStream extends Emitter {
         this.#probed?.close();
         this.#current?.close();
         this.#share?.close();
-        this.#located?.();
+        this.#located?.reject(new Problem("closed", "The stream was closed"));
     }
 
     /** Tries anew, at once: the network changed. Nothing is lost, as the cursor stays. */
@@ -1158,6 +1165,7 @@ export class EventStream extends Emitter {
     /** @param {Problem} problem */
     #fail(problem) {
         if (this.state === "closed") return;
+        this.#located?.reject(problem);
         this.close();
         this.emit("error", problem);
     }
@@ -1189,7 +1197,7 @@ export class EventStream extends Emitter {
             }
         }
         this.#attempt = 0;
-        this.#located?.();
+        if (this.state !== "closed") this.#located?.resolve();
     }
 
     /**
@@ -2485,7 +2493,10 @@ class PeerLink {
             await this.#withdraw(true);
             this.#isYielding = false;
         }
-        if (!this.#isAccepted && !(await this.#ask())) {
+        const isAccepted = this.#isAccepted || (await this.#ask());
+        // Gone while the user was asked: nobody is there to be answered.
+        if (this.#isClosed) return;
+        if (!isAccepted) {
             await this.call.signal({ to: this.user, type: "reject", offer: signal.id });
             return;
         }

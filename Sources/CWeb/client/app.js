@@ -1,10 +1,10 @@
 // The page at `/`: rooms, chat and video calls, all by the module that everybody gets. The texts are the application's.
 
 import { Comblang, Problem, backoff } from "/client/comblang.js";
+import { $, bound, explain, make, named } from "/client/parts.js";
+import { ask, isAsked, withdraw } from "/client/questions.js";
 
 const comblang = new Comblang();
-/** @template {HTMLElement} T @param {string} id @returns {T} */
-const $ = (id) => document.getElementById(id);
 const HISTORY = 100;
 /** Messages on the page; older ones are a request away. */
 const SHOWN_MAX = 500;
@@ -20,42 +20,19 @@ const members = new Map();
 const endedCalls = new Set();
 let call = null;
 let isCalling = false;
+/** Whether it was hung up before it was there. */
+let isCancelled = false;
 
-// MARK: Small parts
-
-/** @param {string} tag @param {Record<string, any>} [properties] @param {...(Node | string)} children */
-function make(tag, properties = {}, ...children) {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-}
-
-/** What went wrong, in the words of the page. */
-function explain(error) {
-    const problem = Problem.from(error);
-    const known = {
-        "network": "Server tidak bisa dihubungi. Coba lagi.",
-        "signed-out": "Sesi sudah berakhir. Masuk lagi.",
-        "unauthorized": "Nama pengguna atau kata sandi salah.",
-        "account-suspended": "Akun ini ditangguhkan. Hubungi admin.",
-        "registration-closed": "Pendaftaran ditutup. Masuk dengan akunmu.",
-        "invite-required": "Pendaftaran di sini hanya dengan undangan.",
-        "rate-limited": "Terlalu banyak permintaan. Tunggu sebentar.",
-        "name-taken": "Nama itu sudah dipakai. Pilih yang lain.",
-        "media": "Gagal akses kamera/mic! Pastikan izin sudah diberikan di peramban.",
-        "call-ended": "Panggilan itu sudah berakhir.",
-        "call-full": "Panggilan sudah penuh.",
-        "joined-elsewhere": "Kamu sudah ikut panggilan ini di perangkat lain.",
-        "room-archived": "Ruang ini sudah diarsipkan.",
-        "not-a-member": "Kamu bukan anggota ruang ini.",
-        "forbidden": "Kamu tidak boleh melakukan ini.",
-    };
-    return known[problem.slug] ?? `${problem.message} (${problem.slug})`;
-}
+// MARK: The log's lines, and buttons
 
 /** A line in the log that nobody wrote. */
-function say(text, isBad = false) {
-    append(make("p", { className: isBad ? "system bad" : "system", textContent: text }));
+function say(...text) {
+    append(make("p", { className: "system" }, ...text));
+}
+
+/** A line that says what failed. */
+function complain(error) {
+    append(make("p", { className: "system bad" }, explain(error)));
 }
 
 let isAtEnd = true;
@@ -82,7 +59,7 @@ function doing(element, action) {
         try {
             await action();
         } catch (error) {
-            say(explain(error), true);
+            complain(error);
         } finally {
             element.disabled = false;
         }
@@ -134,13 +111,20 @@ function showInvite(code) {
     $("invite").value = code;
 }
 
+bound($("name"), 64, "Nama");
+bound($("room-title"), 200, "Judul");
+bound($("text"), 32_000, "Pesan");
+
 const invited = new URLSearchParams(location.search).get("invite");
 if (invited) showInvite(invited);
 
 $("guest-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const displayName = $("name").value.trim();
-    if (!displayName) return;
+    if (!displayName) {
+        $("sign-in-error").textContent = "Tulis namamu dulu.";
+        return;
+    }
     const plain = displayName.toLowerCase().normalize("NFKD").replace(/[^a-z0-9]+/g, "-").replace(/^-+|-+$/g, "").slice(0, 20);
     const suffix = Math.random().toString(36).slice(2, 8);
     const invite = $("invite").value.trim() || undefined;
@@ -190,9 +174,9 @@ function leavePage() {
     stream = null;
     room = null;
     rooms = new Map();
+    withdraw(() => true);
     call?.leave().catch(() => {});
-    asking?.done(null);
-    for (const id of ["app", "me", "wire", "sign-out"]) $(id).hidden = true;
+    for (const id of ["app", "again", "me", "wire", "sign-out"]) $(id).hidden = true;
     $("sign-in").hidden = false;
     $("name").focus();
 }
@@ -205,7 +189,7 @@ async function enter() {
     shownUser = user.id;
     $("sign-in").hidden = true;
     for (const id of ["app", "me", "sign-out"]) $(id).hidden = false;
-    $("me").textContent = user.displayName;
+    $("me").replaceChildren(named(user.displayName));
     stream = comblang.events({ after: cursor, share: true });
     stream.on("event", take);
     stream.on("ephemeral", takeTyping);
@@ -215,21 +199,28 @@ async function enter() {
         insist(async () => {
             await loadRooms();
             if (room) await openRoom(room.id);
-        }).catch((error) => say(explain(error), true));
+            await takeRings();
+        }).catch(complain);
     });
     stream.on("error", (problem) => {
         if (problem.slug === "signed-out") leavePage();
-        else say(explain(problem), true);
+        else complain(problem);
     });
     const wanted = decodeURIComponent(location.hash.slice(1));
     const first = [...rooms.values()].find((one) => one.name === wanted || one.id === wanted)
         ?? [...rooms.values()].find((one) => one.name === "lobby") ?? [...rooms.values()][0];
-    if (first) await openRoom(first.id).catch((error) => say(explain(error), true));
+    if (first) await openRoom(first.id).catch(complain);
+    await comeBack().catch(complain);
 }
 
 const wireNames = { websocket: "WebSocket", sse: "SSE", poll: "long-poll" };
 
-function showWire({ wire, because, shared }) {
+/** What the badge last said of a wire. @type {any} */
+let lastWire = null;
+
+function showWire(change) {
+    lastWire = change;
+    const { wire, because, shared } = change;
     const badge = $("wire");
     badge.hidden = false;
     badge.className = "wire";
@@ -242,8 +233,13 @@ function showState(state) {
     if (state === "open" || state === "closed") return;
     $("wire").hidden = false;
     $("wire").className = "wire waiting";
-    $("wire").textContent = state === "waiting" ? "terputus, mencoba lagi…" : "menghubungkan…";
+    const texts = { offline: "luring", waiting: "terputus, mencoba lagi…" };
+    $("wire").textContent = texts[state] ?? "menghubungkan…";
 }
+
+// A wire may take long to notice that the network is gone.
+addEventListener("offline", () => { if (stream) showState("offline"); });
+addEventListener("online", () => { if (stream && lastWire) showWire(lastWire); });
 
 // MARK: Rooms
 
@@ -268,21 +264,21 @@ function showRooms() {
     const list = [...rooms.values()].filter((one) => !one.archived)
         .sort((a, b) => Number(b.role !== null) - Number(a.role !== null) || a.title.localeCompare(b.title, "id"));
     $("rooms").replaceChildren(...list.map((one) => {
-        const button = make("button", { type: "button" }, make("span", { className: "title", textContent: one.title }));
+        const button = make("button", { type: "button" }, make("span", { className: "title" }, named(one.title)));
         button.setAttribute("aria-current", String(one.id === room?.id));
         if (one.unreadCount) {
             const badge = make("span", { className: "badge", textContent: String(one.unreadCount) });
             badge.setAttribute("aria-label", `${one.unreadCount} belum dibaca`);
             button.append(badge);
         }
-        button.addEventListener("click", () => openRoom(one.id).catch((error) => say(explain(error), true)));
+        button.addEventListener("click", () => openRoom(one.id).catch((error) => complain(error)));
         return make("li", {}, button);
     }));
 }
 
 $("room-form").addEventListener("submit", doing($("room-form").querySelector("button"), async () => {
     const title = $("room-title").value.trim();
-    if (!title) return;
+    if (!title) return say("Tulis judul ruang dulu.");
     const { body } = await comblang.request("POST", "/v1/rooms", { body: { title, visibility: "public" } });
     $("room-title").value = "";
     rooms.set(body.id, body);
@@ -296,7 +292,7 @@ async function openRoom(id) {
     room = opened;
     history.replaceState(null, "", `#${encodeURIComponent(opened.name ?? opened.id)}`);
     opened.unreadCount = 0;
-    $("title").textContent = opened.title;
+    $("title").replaceChildren(named(opened.title));
     $("log").replaceChildren();
     showRooms();
     if (!opened.role) {
@@ -304,10 +300,12 @@ async function openRoom(id) {
         opened.role = "member";
     }
     if (room !== opened) return;
-    const [messages] = await Promise.all([
-        comblang.request("GET", `/v1/rooms/${id}/messages`, { query: { limit: HISTORY } }), loadMembers(id),
+    const [messages, calls] = await Promise.all([
+        comblang.request("GET", `/v1/rooms/${id}/messages`, { query: { limit: HISTORY } }),
+        comblang.request("GET", `/v1/rooms/${id}/calls`, { query: { limit: HISTORY } }), loadMembers(id),
     ]);
     if (room !== opened) return;
+    for (const one of calls.body.items) if (one.state === "ended") endedCalls.add(one.id);
     const cameMeanwhile = [...$("log").children];
     $("log").replaceChildren();
     for (const message of messages.body.items.reverse()) showMessage(message);
@@ -325,16 +323,18 @@ async function loadMembers(id) {
 }
 
 function showMembers() {
+    // Of oneself one knows better than the last that was told.
+    if (members.has(comblang.user.id)) members.get(comblang.user.id).online = true;
     const list = [...members.values()].sort((a, b) => Number(b.online) - Number(a.online) || a.displayName.localeCompare(b.displayName, "id"));
     const onlineCount = list.filter((one) => one.online).length;
     $("members-summary").textContent = `${list.length} anggota, ${onlineCount} daring`;
     $("members").replaceChildren(...list.map((one) => {
-        const item = make("li", { className: one.online ? "online" : "" }, one.displayName);
+        const item = make("li", { className: one.online ? "online" : "" }, named(one.displayName));
         if (one.user === comblang.user.id) item.append(" (kamu)");
         else {
             const button = make("button", { type: "button", textContent: "Panggil" });
             button.setAttribute("aria-label", `Panggil ${one.displayName}`);
-            button.addEventListener("click", doing(button, () => startCall([one.user])));
+            button.addEventListener("click", doing(button, () => callMember(one.user)));
             item.append(button);
         }
         return item;
@@ -356,10 +356,10 @@ function showMessage(message) {
     dot.style.background = message.color;
     const at = new Date(message.createdAt);
     const time = make("time", { dateTime: message.createdAt, textContent: at.toLocaleTimeString("id", { hour: "2-digit", minute: "2-digit" }) });
-    element.append(make("div", { className: "who" }, dot, make("span", { textContent: message.displayName }), time));
+    element.append(make("div", { className: "who" }, dot, named(message.displayName), time));
     if (message.deletedAt) element.append(make("p", { className: "note", textContent: "Pesan dihapus" }));
     else if (message.metadata?.action === "join_call") element.append(invitation(message, isMine));
-    else element.append(make("p", { textContent: message.content }));
+    else element.append(make("p", { textContent: message.content, dir: "auto" }));
     if (message.editedAt && !message.deletedAt) element.append(make("p", { className: "note", textContent: "disunting" }));
     if (old) old.replaceWith(element);
     else append(element);
@@ -372,6 +372,7 @@ function invitation(message, isMine) {
     if (!id) return box;
     const button = make("button", { type: "button", className: "main", textContent: message.content.trim() || "📞 Gabung" });
     button.dataset.call = id;
+    box.append(button);
     if (endedCalls.has(id)) closeInvitation(button);
     else {
         button.addEventListener("click", doing(button, () => joinCall(id).catch((error) => {
@@ -379,7 +380,6 @@ function invitation(message, isMine) {
             throw error;
         })));
     }
-    box.append(button);
     return box;
 }
 
@@ -398,13 +398,17 @@ $("composer").addEventListener("submit", async (event) => {
     if (!content.trim() || !room) return;
     const { id } = room;
     $("text").value = "";
+    const sending = setTimeout(() => { $("typing").textContent = "Mengirim…"; }, 1000);
     try {
         const { body } = await comblang.request("POST", `/v1/rooms/${id}/messages`, { body: { content } });
         if (room?.id === id) showMessage(body);
     } catch (error) {
         // What was written is not lost.
         if (!$("text").value) $("text").value = content;
-        say(explain(error), true);
+        complain(error);
+    } finally {
+        clearTimeout(sending);
+        if ($("typing").textContent === "Mengirim…") $("typing").textContent = "";
     }
 });
 
@@ -418,7 +422,7 @@ $("text").addEventListener("input", () => {
 let typingTimer;
 function takeTyping({ data }) {
     if (data.room !== room?.id || data.user === comblang.user.id) return;
-    $("typing").textContent = `${data.displayName} sedang mengetik…`;
+    $("typing").replaceChildren(named(data.displayName), " sedang mengetik…");
     clearTimeout(typingTimer);
     typingTimer = setTimeout(() => { $("typing").textContent = ""; }, 5000);
 }
@@ -429,7 +433,7 @@ function take(event) {
     if (type.startsWith("message.")) takeMessage(type, data);
     else if (type.startsWith("room.")) {
         rooms.set(data.id, { ...rooms.get(data.id), ...data });
-        if (data.id === room?.id) $("title").textContent = data.title;
+        if (data.id === room?.id) $("title").replaceChildren(named(data.title));
         showRooms();
     } else if (type.startsWith("member.")) takeMember(type, data);
     else if (type === "presence.changed") {
@@ -469,116 +473,154 @@ function takeMember(type, member) {
     if (member.room !== room?.id) return;
     if (type === "member.left") members.delete(member.user);
     else members.set(member.user, member);
-    if (!isMe && type === "member.joined") say(`${member.displayName} bergabung`);
-    if (!isMe && type === "member.left") say(`${member.displayName} keluar`);
+    if (!isMe && type === "member.joined") say(named(member.displayName), " bergabung");
+    if (!isMe && type === "member.left") say(named(member.displayName), " keluar");
     showMembers();
 }
 
 // MARK: Rings
 
-/**
- * What the dialog asks about: a call that rings, or somebody who joins mine.
- *
- * @type {{ id: string, done: (isAccepted: boolean | null) => void } | null}
- */
-let asking = null;
-
-/** @returns {Promise<boolean | null>} whether the user accepts; null if the question answered itself */
-function ask(id, text) {
-    asking?.done(null);
-    $("ring-text").textContent = text;
-    if (!$("ring").open) $("ring").showModal();
-    return new Promise((resolve) => {
-        asking = {
-            id, done: (isAccepted) => {
-                asking = null;
-                $("ring").close();
-                resolve(isAccepted);
-            },
-        };
-    });
-}
-
-$("ring-accept").addEventListener("click", () => asking?.done(true));
-$("ring-reject").addEventListener("click", () => asking?.done(false));
-$("ring").addEventListener("cancel", (event) => {
-    event.preventDefault();
-    asking?.done(false);
-});
-
 function takeCall({ type, data }) {
     if (type === "call.ringing") ring(data);
     if (type === "call.ended") {
         noteEnded(data.id);
-        if (asking?.id === data.id) stopAsking("Panggilan tak terjawab");
+        if (withdraw((one) => one.call === data.id && !one.user)) say("Panggilan tak terjawab");
+        if (left?.call === data.id) offerAgain(data);
     }
-    if (type === "call.answered-elsewhere" && asking?.id === data.call) stopAsking("Dijawab di perangkat lain");
-    const isMine = type === "call.participant" && data.user === comblang.user.id;
-    if (isMine && asking?.id === data.call && data.state !== "invited") stopAsking("");
+    const isMine = type === "call.participant" && data.user === comblang.user.id && data.state !== "invited";
+    if (isMine) withdraw((one) => one.call === data.call && !one.user);
+    if (type === "call.answered-elsewhere" && withdraw((one) => one.call === data.call && !one.user)) {
+        say("Dijawab di perangkat lain");
+    }
 }
 
-/** The question has answered itself. */
-function stopAsking(text) {
-    asking.done(null);
-    if (text) say(text);
-}
+/** Calls that rang me: their callers wait for nobody else's word. @type {Set<string>} */
+const rings = new Set();
 
 async function ring(record) {
-    if (call?.id === record.id || asking?.id === record.id) return;
+    if (call?.id === record.id || isAsked((one) => one.call === record.id)) return;
+    rings.add(record.id);
     const caller = record.participants.find((one) => one.user === record.initiator);
-    const isAccepted = await ask(record.id, `${caller?.displayName ?? "Seseorang"} memanggilmu.`);
-    if (isAccepted) await joinCall(record.id).catch((error) => say(explain(error), true));
+    const text = [named(caller?.displayName ?? "Seseorang"), " memanggilmu."];
+    if (call) text.push(" Kalau diterima, panggilanmu sekarang diakhiri.");
+    const isAccepted = await ask({ call: record.id, text });
+    if (isAccepted) await joinCall(record.id).catch(complain);
     if (isAccepted === false) await comblang.rejectCall(record.id).catch(() => {});
+}
+
+/** Rings that came while nobody listened. */
+async function takeRings() {
+    const { body } = await comblang.request("GET", "/v1/calls", { query: { limit: 20 } });
+    const isRung = (one) => one.user === comblang.user.id && one.state === "invited";
+    for (const record of body.items) if (record.state !== "ended" && record.participants.some(isRung)) ring(record);
 }
 
 // MARK: The call
 
-async function startCall(invite) {
-    if (isCalling || call) throw new Problem("forbidden", "Kamu sedang dalam panggilan.");
-    await placed(() => comblang.startCall(room.id, { invite, accept: acceptJoiner }));
-    status(invite ? "Memanggil…" : "Menunggu orang lain bergabung...");
+/** Whom I rang or let in: they are not asked about. @type {Set<string>} */
+let welcome = new Set();
+/** @type {Set<string>} */
+let declined = new Set();
+/** What others in the call last were, to tell what is new. @type {Map<string, string>} */
+let states = new Map();
+
+/** @param {string[]} [invite] all of the room, if nobody */
+async function startCall(invite, id = room.id) {
+    if (isCalling || call) return say("Kamu sedang dalam panggilan.");
+    await placed(() => comblang.startCall(id, { invite, accept: acceptJoiner }));
+}
+
+/** Rings a member: into the call that there is, if it is this room's. */
+async function callMember(user) {
+    if (call?.record.room !== room.id) return startCall([user]);
+    if (call.participant(user)?.state === "joined") return say("Dia sudah ikut panggilan ini.");
+    await call.invite([user]);
 }
 
 async function joinCall(id) {
-    if (call?.id === id || isCalling) return;
+    if (call?.id === id) return;
+    if (isCalling) return say("Kamu sedang dalam panggilan.");
     await call?.leave();
-    await placed(() => comblang.joinCall(id, {}).catch((error) => {
+    await placed(() => comblang.joinCall(id, { accept: acceptJoiner }).catch((error) => {
         // Another tab of this browser has it: here is where the user wants it.
         if (Problem.from(error).slug !== "joined-elsewhere") throw error;
-        return comblang.joinCall(id, { takeover: true });
+        return comblang.joinCall(id, { accept: acceptJoiner, takeover: true });
     }));
-    status("Menghubungkan…");
 }
 
-/** Phase 3 of the seed: who comes to an open invitation is asked about. Whom I rang by name has accepted already. */
-async function acceptJoiner(participant) {
-    if (!isOpenInvitation) return true;
-    return (await ask(call?.id ?? "", `Panggilan masuk dari ${participant.displayName}.`)) === true;
+/** Phase 3 of the seed: who comes to my open invitation is asked about. Whom I rang by name has accepted already. */
+async function acceptJoiner({ user, displayName }) {
+    if (call?.record.initiator !== comblang.user.id || welcome.has(user)) return true;
+    status(named(displayName), " menunggu jawabanmu.");
+    const text = ["Panggilan masuk dari ", named(displayName), "."];
+    const isAccepted = await ask({ call: call.id, user, text });
+    if (isAccepted) {
+        welcome.add(user);
+        status("Menghubungkan…");
+    } else if (isAccepted === false) {
+        declined.add(user);
+    }
+    return isAccepted === true;
 }
 
-let isOpenInvitation = true;
-
+/** The stage is there at once: a camera that has to be allowed, or a slow network, takes its time. */
 async function placed(place) {
     isCalling = true;
+    isCancelled = false;
+    $("stage").hidden = false;
+    $("call").hidden = true;
+    status("Menyiapkan panggilan…");
     try {
-        show(await place());
+        const joined = await place();
+        if (isCancelled) await joined.leave();
+        else show(joined);
     } finally {
         isCalling = false;
+        if (!call) closeStage();
     }
 }
 
-function status(text) {
-    $("stage-status").textContent = text;
+function closeStage() {
+    $("stage").hidden = true;
+    $("call").hidden = false;
+    $("local").srcObject = null;
+    for (const element of document.querySelectorAll(".tile:not(.mine)")) element.remove();
+}
+
+async function hangUp() {
+    if (call) return call.leave();
+    isCancelled = true;
+    closeStage();
+}
+
+function status(...text) {
+    $("stage-status").replaceChildren(...text);
+}
+
+/** What is waited for while nobody else is here. */
+function waiting() {
+    const others = call.record.participants.filter((one) => one.user !== comblang.user.id);
+    if (others.some((one) => one.state === "joined")) return "";
+    const rung = others.filter((one) => one.state === "invited");
+    if (!rung.length) return "Menunggu orang lain bergabung...";
+    return rung.every((one) => one.busy) ? "Sedang dalam panggilan lain. Menunggu jawaban…" : "Memanggil…";
 }
 
 function show(joined) {
     call = joined;
-    const isMine = joined.record.initiator === comblang.user.id;
-    isOpenInvitation = isMine && !joined.record.participants.some((one) => one.state === "invited");
-    $("stage").hidden = false;
-    $("call").disabled = true;
+    const { record } = joined;
+    welcome = new Set(record.participants.filter((one) => one.state === "invited").map((one) => one.user));
+    declined = new Set();
+    states = new Map(record.participants.map((one) => [one.user, one.state]));
+    left = null;
+    $("again").hidden = true;
     $("local").srcObject = joined.localStream;
     showControls();
+    const host = record.participants.find((one) => one.user === record.initiator && one.user !== comblang.user.id);
+    const isHostAsked = host?.state === "joined" && !record.answeredAt && !rings.has(record.id);
+    if (waiting()) status(waiting());
+    else if (isHostAsked) status("Menunggu ", named(host.displayName), " menerima…");
+    else status("Menghubungkan…");
     joined.on("local", (local) => {
         $("local").srcObject = local;
         $("local").classList.toggle("screen", joined.media.screen);
@@ -586,23 +628,49 @@ function show(joined) {
     joined.on("stream", ({ user, stream: theirs }) => { tile(user).querySelector("video").srcObject = theirs; });
     joined.on("participant", (participant) => {
         if (document.getElementById(`tile-${participant.user}`)) showTile(participant);
-        if (participant.user !== comblang.user.id && participant.state === "rejected") status(`${participant.displayName} menolak.`);
+        takeParticipant(participant);
     });
     joined.on("peer", ({ state }) => {
         if (state === "connected") status("Terhubung dengan teman!");
         if (state === "disconnected") status("Koneksi terputus sementara…");
         if (state === "failed") status("Koneksi gagal. Mencoba lagi…");
     });
-    joined.on("left", ({ user, reason }) => {
+    joined.on("left", ({ user }) => {
         document.getElementById(`tile-${user}`)?.remove();
-        if (reason !== "replaced") status(`${nameOf(user)} keluar.`);
+        withdraw((one) => one.user === user);
     });
-    joined.on("problem", (problem) => { if (problem.slug === "network") status("Sinyal tertunda: server tidak terjangkau."); });
+    let isDelayed = false;
+    joined.on("problem", (problem) => {
+        if (problem.slug !== "network") return;
+        isDelayed = true;
+        status("Sinyal tertunda: server tidak terjangkau.");
+    });
+    joined.on("wire", () => {
+        if (!isDelayed) return;
+        isDelayed = false;
+        const isConnected = Object.values(joined.connections).includes("connected");
+        status(isConnected ? "Terhubung dengan teman!" : waiting() || "Menghubungkan…");
+    });
     joined.on("ended", ({ reason }) => hide(joined, reason));
 }
 
-function nameOf(user) {
-    return call?.participant(user)?.displayName ?? members.get(user)?.displayName ?? "Teman";
+/** Says who is rung, and who is gone and how. */
+function takeParticipant({ user, displayName, state, busy }) {
+    const before = states.get(user);
+    states.set(user, state);
+    if (before === state || user === comblang.user.id || state === "joined") return;
+    if (state === "invited") {
+        welcome.add(user);
+        return busy ? status(named(displayName), " sedang dalam panggilan lain. Menunggu jawaban…")
+            : status("Memanggil ", named(displayName), "…");
+    }
+    const isMine = call.record.initiator === comblang.user.id;
+    let what = "keluar";
+    if (state === "lost") what = "terputus";
+    else if (before === "invited") what = state === "rejected" ? "menolak" : busy ? "sedang sibuk" : "tidak menjawab";
+    else if (isMine && !welcome.has(user)) what = "tidak jadi bergabung";
+    const told = declined.delete(user) ? ["Kamu menolak ", named(displayName)] : [named(displayName), ` ${what}`];
+    status(...told, `. ${waiting()}`);
 }
 
 function tile(user) {
@@ -620,7 +688,7 @@ function tile(user) {
 function showTile(participant) {
     const element = document.getElementById(`tile-${participant.user}`);
     if (!element) return;
-    element.querySelector("figcaption").textContent = participant.displayName ?? "Teman";
+    element.querySelector("figcaption").replaceChildren(named(participant.displayName ?? "Teman"));
     element.classList.toggle("video-off", !participant.media.video && !participant.media.screen);
     element.classList.toggle("audio-off", !participant.media.audio);
     element.querySelector("video").classList.toggle("screen", participant.media.screen);
@@ -630,17 +698,15 @@ function showControls() {
     const media = call?.media ?? { audio: true, video: true, screen: false };
     for (const kind of ["audio", "video", "screen"]) $(`toggle-${kind}`).setAttribute("aria-pressed", String(media[kind]));
     $("local").parentElement.classList.toggle("video-off", !media.video && !media.screen);
+    $("local").parentElement.classList.toggle("audio-off", !media.audio);
     $("local").classList.toggle("screen", media.screen);
 }
 
 function hide(ended, reason) {
     if (call !== ended) return;
     call = null;
-    if (asking?.id === ended.id) stopAsking("");
-    $("stage").hidden = true;
-    $("call").disabled = false;
-    $("local").srcObject = null;
-    for (const element of document.querySelectorAll(".tile:not(.mine)")) element.remove();
+    withdraw((one) => one.call === ended.id);
+    closeStage();
     const texts = {
         completed: "Panggilan selesai.", left: "Panggilan selesai.", missed: "Tidak ada yang menjawab.", rejected: "Panggilan ditolak.",
         busy: "Sedang sibuk.", cancelled: "Panggilan dibatalkan.", failed: "Koneksi gagal. Coba lagi.", lost: "Panggilan terputus.",
@@ -651,7 +717,7 @@ function hide(ended, reason) {
 }
 
 $("call").addEventListener("click", doing($("call"), () => startCall()));
-$("hang-up").addEventListener("click", doing($("hang-up"), () => call?.leave()));
+$("hang-up").addEventListener("click", doing($("hang-up"), hangUp));
 for (const [kind, toggle] of [
     ["audio", () => call.setAudio(!call.media.audio)],
     ["video", () => call.setVideo(!call.media.video)],
@@ -669,6 +735,61 @@ for (const [kind, toggle] of [
 }
 // The browser's own "stop sharing" ends it as well.
 setInterval(() => { if (call) showControls(); }, 1000);
+
+// MARK: Coming back
+
+/** Under which name the tab keeps the call that it was in when its page went away. */
+const LEFT = "comblang:left-call";
+/** A tab that is opened again later does not speak of it. */
+const LEFT_MAX_MS = 5 * 60_000;
+/**
+ * The call that the page before this one left.
+ *
+ * @type {{ call: string, room: string, user: string, others: string[], at: number } | null}
+ */
+let left = null;
+
+// Whether the page is closed or loaded again nobody can tell here: the call is left either way, and only the tab that
+// comes back finds this.
+addEventListener("pagehide", () => {
+    if (!call) return;
+    const user = comblang.user.id;
+    const others = call.record.participants.filter((one) => one.user !== user && one.state === "joined");
+    left = { call: call.id, room: call.record.room, user, others: others.map((one) => one.user), at: Date.now() };
+    comblang.tabStorage.write(LEFT, left);
+});
+
+/** The same page, from the browser's memory. */
+addEventListener("pageshow", (event) => { if (event.persisted && stream) comeBack().catch(complain); });
+
+async function comeBack() {
+    const kept = comblang.tabStorage.read(LEFT);
+    comblang.tabStorage.write(LEFT, null);
+    left = kept?.user === comblang.user.id && Date.now() - kept.at < LEFT_MAX_MS ? kept : null;
+    await takeRings();
+    if (!left) return;
+    const { body } = await comblang.request("GET", `/v1/calls/${left.call}`);
+    if (!call) offerAgain(body);
+}
+
+/** Back into the call, or on the phone again with those who were in it. */
+function offerAgain(record) {
+    const isOver = record.state === "ended";
+    if (isOver) noteEnded(record.id);
+    $("again-text").textContent = isOver ? "Panggilan berakhir saat halaman dimuat ulang." : "Panggilanmu masih berlangsung.";
+    $("again-call").textContent = isOver ? "Panggil lagi" : "Gabung lagi";
+    $("again").hidden = false;
+}
+
+$("again-call").addEventListener("click", doing($("again-call"), async () => {
+    const { call: id, room: where, others } = left;
+    if (endedCalls.has(id)) await startCall(others.length ? others : undefined, where);
+    else await joinCall(id);
+}));
+$("again-close").addEventListener("click", () => {
+    left = null;
+    $("again").hidden = true;
+});
 
 document.addEventListener("visibilitychange", () => {
     const last = [...document.querySelectorAll(".message")].at(-1);
