@@ -3,13 +3,14 @@
 import asyncio
 import json
 import random
+import socket
 import uuid
 
 import pytest
 
 from conftest import SCALE
 from lib.client import Client
-from lib.server import Server
+from lib.server import Server, until
 from lib.wires import Answer, Connection
 
 # The router alone takes requests that say so.
@@ -233,3 +234,23 @@ async def test_a_connection_carries_streams_and_requests_in_turn(server_factory)
             assert types[0] == "stream.ready" and types[-1] == "stream.end", types
             assert types.count("message.created") == number + 1
         connection.close()
+
+
+async def test_clients_that_reset_their_connection_while_they_are_admitted_leave_nothing(server: Server, seed: int):
+    generator = random.Random(seed)
+    async with Client.admin(server) as admin, await Client.sign_up(server) as client:
+        poll = f"/v1/events?after={await client.tail()}&wait=30"
+        targets = ("/v1/events/stream", poll)
+        requests = [written(client, "GET", target, **fields) for target in targets for fields in ({}, ROUTED)]
+        for number in range(round(400 * SCALE)):
+            with socket.create_connection(("127.0.0.1", server.port)) as sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                sock.sendall(generator.choice(requests))
+                # About as long as an admission takes, or shorter, or longer.
+                await asyncio.sleep(generator.random() * 0.003)
+
+        async def are_gone() -> bool:
+            open_ones = (await admin.get("/v1/admin/connections", params={"user": client.id}))["items"]
+            return not open_ones
+
+        await until(are_gone, "no reader is left behind")

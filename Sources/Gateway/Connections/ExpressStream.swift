@@ -52,6 +52,8 @@ final class ExpressStream: ExpressExchange {
             head.writeImmutableBuffer(ByteBuffer(joining: [ByteBuffer(string: padding)], isChunked: true))
         }
         connection.send(head)
+        // A client that has reset its connection is noticed by the first write, which closes it at once.
+        guard connection.isOpen else { return }
         self.run(admission, reservation, opening.wire, connection, on: context.eventLoop)
     }
 
