@@ -65,7 +65,7 @@ extension MemoryReading {
     }
 
     func receipt(mark: String, in room: RoomID) throws -> BridgeReceipt? {
-        let bridge = try self.bridge(of: room)?.name
+        let bridge = self.state.bridging.bridges.values.first { $0.room == room }?.name
         return self.state.bridging.receipts.first { receipt in
             let isOfRoom = receipt.message.map { self.state.messages[$0]?.room == room } ?? false
             return receipt.mark == mark && (isOfRoom || receipt.bridge == bridge)
