@@ -25,7 +25,7 @@ final class ExpressLane: Sendable {
         case .POST:
             guard head.uri.hasSuffix("/messages"), let head = ExpressHead(head), head.query == nil,
                 let segments = head.segmentsOfRoom, segments.count == 2, segments[1] == "messages",
-                let length = head.contentLength, (0...Limits.bodyBytesMax).contains(length),
+                let length = head.contentLength, (0...Self.bodyBytesMax).contains(length),
                 head.contentType?.isJSONType ?? true, let identity = self.identity(head, on: requests),
                 identity.reaches(.postMessage)
             else { return nil }
@@ -37,6 +37,8 @@ final class ExpressLane: Sendable {
     }
 
     private static let uriBytesMax = 2048
+    /// What takes long to read is not for an event loop: the worst 256 KiB of JSON need most of a second.
+    private static let bodyBytesMax = 16 * 1024
 
     /// Who asks, as far as that is known without asking the database.
     func identity(_ head: ExpressHead, on requests: RequestSwitch) -> Identity? {
