@@ -15,6 +15,10 @@ from lib.wires import Answer, Connection
 
 # The router alone takes requests that say so.
 ROUTED = {"Connection": "close"}
+UPGRADE = {
+    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
 @pytest.fixture
@@ -242,6 +246,8 @@ async def test_clients_that_reset_their_connection_while_they_are_admitted_leave
         poll = f"/v1/events?after={await client.tail()}&wait=30"
         targets = ("/v1/events/stream", poll)
         requests = [written(client, "GET", target, **fields) for target in targets for fields in ({}, ROUTED)]
+        room = (await client.create_room())["id"]
+        requests += [written(client, "GET", target, **UPGRADE) for target in ("/v1/ws", f"/ws/{room}")]
         for number in range(round(400 * SCALE)):
             with socket.create_connection(("127.0.0.1", server.port)) as sock:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")

@@ -63,7 +63,7 @@ struct EventStream: Sendable {
         let loop = self.channel.eventLoop
         let finished = loop.makePromise(of: Void.self)
         // Before the 101 is written, as an early frame would be lost otherwise.
-        let handler = try await loop.submit {
+        let attached = loop.submit {
             let connection = try ConnectionHandler.attach(to: self.channel)
             let session = room.map { RoomSession($0, self.admission.subscription, on: loop) }
             let handler = WebSocketHandler(
@@ -85,7 +85,13 @@ struct EventStream: Sendable {
             )
             session?.began(handler)
             return NIOLoopBound((handler, connection), eventLoop: loop)
-        }.get()
+        }
+        attached.whenFailure { _ in
+            // The client has gone meanwhile.
+            self.gateway.hub.close(self.reservation, on: loop)
+            finished.succeed()
+        }
+        let handler = try await attached.get()
         return Response(
             status: .switchingProtocols,
             headers: [.upgrade: "websocket", .connection: "Upgrade", .secWebSocketAccept: accept],
