@@ -34,11 +34,12 @@ extension BridgedRoom {
 
     /// Somebody left the remote room. Unless they come back at once, they have left their calls: the seed's clients say
     /// no more than that.
-    func left(_ person: RoomFrame.Person) {
-        guard let user = self.bridgedUsers[person.userID],
-            self.joined.values.contains(where: { $0.contains(user.user) })
+    func left(_ remoteID: String) {
+        guard let user = self.bridgedUsers[remoteID], self.joined.values.contains(where: { $0.contains(user.user) }),
+            self.leaving.insert(remoteID).inserted
         else { return }
         self.eventLoop.assumeIsolated().scheduleTask(in: Self.returnTime) {
+            self.leaving.remove(remoteID)
             guard !self.isStopped, self.present[user.remoteID] == nil,
                 self.sessions.values.contains(where: { $0.machine.isLive })
             else { return }

@@ -5,7 +5,8 @@ import NIOCore
 import WebSocketWire
 
 // What a remote room says. Each session hears all that is broadcast; whatever is heard first counts, so that nothing is
-// missed when one of them is cut, and the id says that it was heard before. Of what has no id, one session tells.
+// missed when one of them is cut. The id says that it was heard before, or the same text with the same time in it; of
+// what has neither, one session tells.
 
 extension BridgedRoom {
     func received(_ text: String, on session: BridgeSession) {
@@ -19,7 +20,7 @@ extension BridgedRoom {
         switch frame {
         case .welcome, .pong: break
         case .message(let message):
-            if message.id != nil { _ = self.recentTexts.insert(text) }
+            if message.id != nil || message.timestamp != nil { _ = self.recentTexts.insert(text) }
             self.received(message, on: session)
         case .signal(let person, let content, _): self.received(content, from: person, on: session)
         case .join(let person, _):
@@ -30,9 +31,8 @@ extension BridgedRoom {
             self.settlePresence()
         case .leave(let person, _):
             // Another session of theirs may be there under the same id; the next welcome tells.
-            guard self.present.removeValue(forKey: person.userID) != nil else { return }
-            self.left(person)
-            self.settlePresence()
+            self.left(person.userID)
+            if self.present.removeValue(forKey: person.userID) != nil { self.settlePresence() }
         case .typing(let person, _): self.typing(person, on: session)
         case .error(let code, _): self.failed("the remote room says \(code.prefix(64))")
         }
@@ -59,8 +59,10 @@ extension BridgedRoom {
         // What nothing tells from what was heard before is left there.
         for message in welcome.history where !message.marks.isEmpty { self.takeIn(message, isPast: !self.hasBegun) }
         self.hasBegun = true
+        let before = self.present.keys
         self.present = Dictionary(
             welcome.users.prefix(Self.presentMax).map { ($0.userID, RemotePerson($0)) }, uniquingKeysWith: { $1 })
+        for id in before where self.present[id] == nil { self.left(id) }
         self.sendWaitingSignals(of: session)
         self.settle()
         self.settlePresence()
@@ -81,7 +83,7 @@ extension BridgedRoom {
             guard let session = self.sessions[owner], session.remoteID == message.person.userID else { return }
             return self.run(session.machine.echoedUnmarked(message.content, at: self.now), session)
         }
-        guard !message.marks.isEmpty || self.isFirst(session) else { return }
+        guard !message.marks.isEmpty || message.timestamp != nil || self.isFirst(session) else { return }
         self.takeIn(message, isPast: false)
     }
 

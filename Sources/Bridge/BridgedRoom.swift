@@ -34,6 +34,8 @@ final class BridgedRoom {
     private var bridgedIDs: Set<UserID> = []
     /// Being made at the moment.
     var arriving: Set<String> = []
+    /// Those who left while they were in a call, and may come back.
+    var leaving: Set<String> = []
     var recentIDs = RecentIDs(countMax: 4096)
     /// Frames that are being written to the store.
     var intakeCount = 0

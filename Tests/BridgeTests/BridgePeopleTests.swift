@@ -67,9 +67,10 @@ import Testing
             try await until { greetings().count > count }
             #expect(greetings().last?.contains("resume=token%20") == true)
             // A token that is refused is not tried for ever.
+            try await until { world.isLive && world.status?.sessions == remote.present.count }
             remote.behave(.refuses(401))
-            remote.cut()
             let before = greetings().count
+            remote.cut()
             try await until { greetings().count > before + 1 }
             let refused = greetings()[before...].prefix(2).map { $0.contains("resume=") }
             #expect(refused == [true, false])
