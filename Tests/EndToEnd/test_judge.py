@@ -74,8 +74,6 @@ SSE = {"kind": "text/event-stream", "status": 200}
     STREAM | {"status": 200, "kind": "application/x-ndjson", "answer": json.dumps(READY) + "\n\n"},
     {"method": "OPTIONS", "status": 204, "answer": "", "fields": {"access-control-request-method": "POST"}},
     {"fields": {"content-type": "application/x-www-form-urlencoded"}},
-    # The server takes the first one.
-    {"method": "GET", "target": "/v1/rooms?limit=5&limit=201", "status": 200, "answer": {"items": [], "next": None}},
 ])
 def test_what_is_as_the_contract_says_is_no_difference(honest):
     assert differences(**honest) == []

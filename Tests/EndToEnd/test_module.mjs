@@ -75,6 +75,15 @@ test("young streams that are cut three times in a row count as not getting throu
     assert.deepEqual(choice.order(wires, 0), ["sse", "poll"]);
 });
 
+test("a young stream that falls silent is held back; an old one was cut off by the network", () => {
+    const choice = new WireChoice();
+    choice.cut("sse", 600_000, 0, true);
+    assert.deepEqual(choice.order(wires, 0), wires);
+    choice.cut("sse", 40_000, 0, true);
+    assert.deepEqual(choice.order(wires, 0), ["websocket", "poll"]);
+    assert.deepEqual(choice.worked("poll", 0), [{ wire: "sse", why: "mute" }]);
+});
+
 test("what was learned outlives the page, and not the network", () => {
     const choice = new WireChoice();
     choice.failed("websocket", "refused");

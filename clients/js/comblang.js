@@ -380,11 +380,13 @@ export class WireChoice {
      * A stream ended without a word.
      *
      * @param {WireName} wire @param {number} livedMs @param {number} now
+     * @param {boolean} [isSilent] nothing came any more: a young one is held back by a proxy that passed its beginning
      */
-    cut(wire, livedMs, now) {
-        const cuts = livedMs >= CUT_AGE_MS ? 0 : (this.#cuts.get(wire) ?? 0) + 1;
+    cut(wire, livedMs, now, isSilent = false) {
+        const cuts = livedMs >= CUT_AGE_MS ? 0 : isSilent ? CUTS_MAX : (this.#cuts.get(wire) ?? 0) + 1;
         this.#cuts.set(wire, cuts);
         if (cuts < CUTS_MAX || wire === "poll") return;
+        if (isSilent) this.#suspects.set(wire, "mute");
         this.#cuts.set(wire, 0);
         this.#demotedUntil.set(wire, now + DEMOTED_MS);
     }
@@ -1295,7 +1297,8 @@ export class EventStream extends Emitter {
             this.#current = null;
             if (connection.livedMs > BACKOFF_MAX_MS / 2) this.#attempt = 0;
             if (ending.kind === "lost") {
-                this.comblang.wires.cut(connection.wire, connection.livedMs, Date.now());
+                const isSilent = ending.reason === "silent";
+                this.comblang.wires.cut(connection.wire, connection.livedMs, Date.now(), isSilent);
                 this.comblang.keepWires();
             }
             clearInterval(probing);
