@@ -62,8 +62,9 @@ RELATIONS = [
     # Depends on who it is.
     (r"currentPassword", r"must be the present password"),
     (r"role", r"must be user: only accounts can be admins"),
-    # More grammar than a pattern should have: RFC 3986 and 9110.
+    # More grammar than a pattern should have: RFC 3986, 9110 and 7468.
     (r"url", r"must be like .*"),
+    (r"certificateAuthority", r"must be certificates in PEM .*"),
     (r"headers.*", r"must not name .*|must be a line of at most \d+ bytes"),
     (r"candidates", r"must have 1 to 200 elements, or none with end: true"),
     # Needed unless the signal is encrypted; and null, which is JSON as well, is as good as left out.
