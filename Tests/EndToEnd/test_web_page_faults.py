@@ -169,4 +169,6 @@ async def test_tabs_of_one_browser_are_of_one_user(server):
         for tab in tabs:
             await tab.page.wait_for_selector("#sign-in:not([hidden])")
             await tab.wait_for("page.stream === null", "nothing is followed")
-            assert not tab.complaints, tab.complaints
+            # A stream may hear of the end of its session before the page does, and tries to renew it.
+            complaints = [one for one in tab.complaints if "401" not in one or not one.endswith("/v1/tokens")]
+            assert not complaints, complaints

@@ -110,7 +110,7 @@ async def test_names_of_any_length_and_direction_keep_to_themselves(server_facto
         siti = await Visitor.come(
             browser, server.url, "Siti" + "W" * 50, viewport={"width": 320, "height": 640}, color_scheme="light", **narrow)
         budi = await Visitor.come(
-            browser, server.url, "Budi \u202eIDUB", viewport={"width": 360, "height": 740}, color_scheme="dark", **narrow)
+            browser, server.url, "Budi \u0628\u0648\u062f\u064a", viewport={"width": 360, "height": 740}, color_scheme="dark", **narrow)
         for visitor in (siti, budi):
             await visitor.enter()
         await siti.say("Halo, Budi!")

@@ -2573,6 +2573,8 @@ class PeerLink {
             const candidates = this.#candidates.splice(0, CANDIDATES_PER_BATCH);
             const end = this.#candidatesEnd && this.#candidates.length === 0;
             if (end) this.#candidatesEnd = false;
+            // Meanwhile it was closed, or they were those of a description that is none any more.
+            if (this.#isClosed || (!candidates.length && !end)) continue;
             try {
                 await this.call.signal({ to: this.user, type: "candidates", candidates, end: end || undefined });
             } catch (error) {
