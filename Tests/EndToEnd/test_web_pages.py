@@ -137,7 +137,7 @@ async def test_names_of_any_length_and_direction_keep_to_themselves(server_facto
             assert bare == 0, where
         await budi.page.click(".message:not(.mine) button.main")
         await siti.page.wait_for_selector("#ring-accept")
-        assert "IDUB" in await siti.page.inner_text("#ring-text bdi")
+        assert "Budi" in await siti.page.inner_text("#ring-text bdi")
         await siti.picture("page-narrow-light")
         await budi.picture("page-narrow-dark")
 
