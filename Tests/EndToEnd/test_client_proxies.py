@@ -167,7 +167,7 @@ def nginx(folder: Path, server: Server, more: str = ""):
 @pytest.mark.parametrize("more, wire, why", [
     # It heeds `X-Accel-Buffering: no`.
     ("", "sse", {"websocket": "refused"}),
-    # When it does not, it passes on what is there when the server pauses, but only of what comes in chunks, by HTTP/1.1.
+    # When it does not, it passes on what is there when the server pauses; but only of what comes in chunks, by 1.1.
     ("proxy_ignore_headers X-Accel-Buffering; proxy_http_version 1.1;", "sse", {"websocket": "refused"}),
     # Else a stream's beginning comes with its head, and then nothing.
     ("proxy_ignore_headers X-Accel-Buffering;", "poll", {"sse": "mute"}),
