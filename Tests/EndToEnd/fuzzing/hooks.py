@@ -63,7 +63,7 @@ RELATIONS = [
     (r"currentPassword", r"must be the present password"),
     (r"role", r"must be user: only accounts can be admins"),
     # More grammar than a pattern should have: RFC 3986, 9110 and 7468.
-    (r"url", r"must be like .*"),
+    (r"url", r"must (be like|have|hold) .*"),
     (r"certificateAuthority", r"must be certificates in PEM .*"),
     (r"headers.*", r"must not name .*|must be a line of at most \d+ bytes"),
     (r"candidates", r"must have 1 to 200 elements, or none with end: true"),
