@@ -33,14 +33,20 @@ struct BridgeCallTests {
         }
     }
 
-    @Test func aRemoteOfferTakesUpAnInvitationFromHere() async throws {
-        let ani = try await self.bridged()
+    /// Ani's open call, which the remote room's Rudi joins by an offer.
+    private func callTakenUp(of ani: Acting) async throws -> CallID {
         let call = try await self.store.write { store in
             try store.createCall(
                 in: .name("lobby"), NewCall(media: CallMedia(audio: true, video: true), leaveTokenHash: "l"), as: ani
             ).call.id
         }
         try await self.signal(#"{"type":"offer","sdp":"v=0\r\n"}"#, to: ani.user.id)
+        return call
+    }
+
+    @Test func aRemoteOfferTakesUpAnInvitationFromHere() async throws {
+        let ani = try await self.bridged()
+        let call = try await self.callTakenUp(of: ani)
         let rows = try #require(try await self.store.read { try $0.callRows(call) })
         #expect(rows.call.state == .connecting)
         let there = try #require(rows.participants.first { $0.user != ani.user.id })
@@ -82,12 +88,7 @@ struct BridgeCallTests {
     @Test func whoIsBehindABridgeThatIsPausedLeavesTheirCalls() async throws {
         let ani = try await self.bridged()
         let (ids, name) = (self.ids, self.name)
-        let call = try await self.store.write { store in
-            try store.createCall(
-                in: .name("lobby"), NewCall(media: CallMedia(audio: true, video: true), leaveTokenHash: "l"), as: ani
-            ).call.id
-        }
-        try await self.signal(#"{"type":"offer","sdp":"v=0\r\n"}"#, to: ani.user.id)
+        let call = try await self.callTakenUp(of: ani)
         try await self.store.write { store in
             let bridge = try store.bridge(named: name.text)
             _ = try store.pauseBridge(bridge, true, by: ani.user.id, now: .fixture, ids: ids)
@@ -104,12 +105,7 @@ struct BridgeCallTests {
     @Test func whoGoesWithTheBridgeLeavesTheirCalls() async throws {
         let ani = try await self.bridged()
         let (ids, name) = (self.ids, self.name)
-        let call = try await self.store.write { store in
-            try store.createCall(
-                in: .name("lobby"), NewCall(media: CallMedia(audio: true, video: true), leaveTokenHash: "l"), as: ani
-            ).call.id
-        }
-        try await self.signal(#"{"type":"offer","sdp":"v=0\r\n"}"#, to: ani.user.id)
+        let call = try await self.callTakenUp(of: ani)
         try await self.store.write { store in
             try store.deleteBridge(store.bridge(named: name.text), by: nil, now: .fixture, ids: ids)
         }

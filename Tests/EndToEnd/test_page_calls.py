@@ -29,6 +29,12 @@ async def calling(host: Visitor, guest: Visitor) -> None:
     await clicks(host, guest)
 
 
+async def sees_both_others(visitor: Visitor) -> None:
+    await visitor.wait_for(
+        "[...document.querySelectorAll('.tile:not(.mine) video')].filter((one) => one.videoWidth).length === 2",
+        "both others' pictures")
+
+
 async def clicks(host: Visitor, guest: Visitor) -> None:
     await guest.page.click(f"{INVITATION} >> nth=-1")
     await host.page.wait_for_selector(f"text=Panggilan masuk dari {guest.name}")
@@ -91,17 +97,13 @@ async def test_two_who_come_at_once_are_asked_about_one_after_the_other(server_f
         await siti.page.wait_for_selector("text=Panggilan masuk dari Dewi")
         await siti.page.click("#ring-accept")
         for visitor in (siti, budi, dewi):
-            await visitor.wait_for(
-                "[...document.querySelectorAll('.tile:not(.mine) video')].filter((one) => one.videoWidth).length === 2",
-                "both others' pictures")
+            await sees_both_others(visitor)
 
         # The call goes on without who reloads; whom Siti let in once she need not let in again.
         await budi.page.reload()
         await siti.page.wait_for_selector("text=Budi keluar.")
         await budi.page.click("text=Gabung lagi")
-        await budi.wait_for(
-            "[...document.querySelectorAll('.tile:not(.mine) video')].filter((one) => one.videoWidth).length === 2",
-            "both others again")
+        await sees_both_others(budi)
         assert not await siti.page.evaluate(IS_ASKED)
 
 
@@ -163,6 +165,4 @@ async def test_in_a_call_a_member_is_rung_into_it(server_factory):
         await dewi.page.wait_for_selector("text=Siti memanggilmu.")
         await dewi.page.click("#ring-accept")
         for visitor in (siti, budi, dewi):
-            await visitor.wait_for(
-                "[...document.querySelectorAll('.tile:not(.mine) video')].filter((one) => one.videoWidth).length === 2",
-                "both others' pictures")
+            await sees_both_others(visitor)
