@@ -32,7 +32,7 @@ struct BridgeSnapshot: Sendable {
                     let participants = try store.callRows(call)?.participants ?? []
                     joined[call] = Set(participants.filter { $0.state == .joined }.map(\.user))
                 }
-            } while !page.isEmpty
+            } while page.count == Limits.pageItemsMax
         }
         self.joined = joined
         let inCalls = joined.values.reduce(into: Set<UserID>()) { $0.formUnion($1) }
